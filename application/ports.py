@@ -1,0 +1,368 @@
+"""What the use cases need from outside, in our own words, with what may go wrong."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Protocol
+
+import msgspec
+
+from domain.consumer_account import AccountDetails, BalanceRefreshed, Known
+from domain.fact import Recorded
+from domain.transactions import Transaction
+
+# The log
+
+
+class Context(msgspec.Struct, frozen=True, kw_only=True):
+    """Who asks, for which tenant, and under which command id."""
+
+    tenant: str
+    actor: str
+    """`key:{id}`, `browser`, `sync`, or `command-line`: never a person's name."""
+    command_id: bytes
+    """16 bytes: a keyed hash of the client's `Idempotency-Key`, or random."""
+    input_digest: bytes = b""
+    """A keyed hash of what was asked; empty where the client gave no key, so that nothing is repeated."""
+    correlation_id: bytes = b""
+    causation_id: bytes = b""
+
+
+class Change(msgspec.Struct, frozen=True):
+    """Facts for one stream, which must be at `expected_version` still."""
+
+    stream: str
+    expected_version: int
+    facts: tuple[Any, ...]
+
+
+class Command(msgspec.Struct, frozen=True, kw_only=True):
+    """A command that ended well: what it was about, and the facts it made (none, if it changed nothing)."""
+
+    input_digest: bytes
+    subject: str
+    """The stream that the answer is about."""
+    version: int
+    """The version of that stream after the command."""
+    first_position: int
+    last_position: int
+
+
+class Append(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything one command changes: all of it is written, or nothing.
+
+    The command is stored with it iff `context.input_digest` is not empty. `unchanged_since` names a
+    prefix of stream ids and a position: the append conflicts if anything below the prefix came later.
+    """
+
+    context: Context
+    recorded_at: datetime
+    changes: tuple[Change, ...]
+    subject: str
+    subject_version: int
+    """The version of the subject's stream once this is written."""
+    unchanged_since: tuple[str, int] | None = None
+
+
+class Appended(msgspec.Struct, frozen=True):
+    """`last_position` is the log's head as the append found it where nothing was written."""
+
+    first_position: int
+    last_position: int
+
+
+class Snapshot(msgspec.Struct, frozen=True):
+    """A state as it was at a version of its stream. `name` tells its shape: an unknown one is no snapshot."""
+
+    stream: str
+    version: int
+    name: str
+    recorded_at: datetime
+    state: bytes
+
+
+class LogError(Exception):
+    """The log could not do what was asked."""
+
+
+class Conflict(LogError):
+    """A stream has moved on, or the same command was stored meanwhile: decide again. Nothing was written."""
+
+
+class LogUnavailable(LogError):
+    """The log cannot be written or read now. Whether the command was written is unknown: ask again with its key."""
+
+
+class KeyMissing(LogError):
+    """A key that must exist does not. That is a fault of the installation, never an erasure."""
+
+
+class KeyDestroyed(LogError):
+    """The key of this stream was destroyed: nothing can be written to it any more."""
+
+
+class EventLog(Protocol):
+    """The append-only log."""
+
+    async def facts(self, stream: str, *, after: int = 0, upto: int | None = None) -> Sequence[Recorded]:
+        """The facts of a stream, oldest first, `after` a version and `upto` one, both by number."""
+        ...
+
+    async def streams(self, prefix: str) -> Sequence[str]:
+        """The ids of the streams that begin with `prefix`, sorted."""
+        ...
+
+    async def head(self) -> int:
+        """The position of the newest fact; 0 if there is none."""
+        ...
+
+    async def position_of(self, stream: str, version: int) -> int:
+        """The position of a fact of a stream."""
+        ...
+
+    async def append(self, append: Append) -> Appended:
+        """Write durably, and answer only then.
+
+        Raises:
+            Conflict, LogUnavailable, KeyMissing, KeyDestroyed.
+        """
+        ...
+
+    async def command(self, tenant: str, command_id: bytes) -> Command | None:
+        """The command that was stored under this id."""
+        ...
+
+    async def snapshot(self, stream: str) -> Snapshot | None:
+        """The newest snapshot of a stream that can still be opened."""
+        ...
+
+    async def keep_snapshot(self, snapshot: Snapshot) -> None:
+        """Keep a snapshot in place of the older ones of its stream."""
+        ...
+
+
+# Keys and secrets
+
+
+class KeyRing(Protocol):
+    """Keys by scope: `tenant`, `tenant/consumer`, `tenant/consumer/uuid` of an account or connection."""
+
+    def keyed_hash(self, tenant: str, purpose: str, data: bytes) -> bytes:
+        """HMAC-SHA-256 under a key of the tenant's, made for the purpose. 32 bytes."""
+        ...
+
+    async def announce_destruction(self, scope: str) -> None:
+        """Note durably that the key is about to be destroyed, so that a crash in between is finished."""
+        ...
+
+    async def destroy(self, scope: str) -> None:
+        """Destroy the key and all beneath it, for good. Repeating it changes nothing."""
+        ...
+
+    async def announced(self) -> Sequence[str]:
+        """The scopes whose destruction was announced and not finished."""
+        ...
+
+    async def withdraw_announcement(self, scope: str) -> None:
+        """The destruction did not come to pass: nothing was recorded that asks for it."""
+        ...
+
+
+class SecretStore(Protocol):
+    """Secrets, sealed under the key of the scope they belong to. They can be replaced, never listed."""
+
+    async def put(self, scope: str, name: str, secret: bytes) -> str:
+        """Seal a secret under a new reference, and return that."""
+        ...
+
+    async def get(self, reference: str) -> bytes | None:
+        """The secret; None if there is none, or its key was destroyed."""
+        ...
+
+    async def find(self, scope: str, name: str) -> bytes | None:
+        """The newest secret of that name."""
+        ...
+
+    async def forget_others(self, scope: str, name: str, keep: str) -> None:
+        """Remove the secrets of that name except the one under `keep`."""
+        ...
+
+
+# The bank's side
+
+
+class ProviderUser(msgspec.Struct, frozen=True):
+    """A consumer at the provider, and the token that reads their data. The token is a secret."""
+
+    reference: str
+    token: str
+
+
+class ObservedConnection(msgspec.Struct, frozen=True, kw_only=True):
+    """A connection as the provider shows it."""
+
+    reference: str
+    provider_user: str
+    settled: bool
+    """The provider has finished its own fetching, with whatever outcome."""
+    reason: str | None = None
+    """Our name of what is wrong; None if nothing is."""
+    needs_person: bool = False
+    """Only the person can put it right."""
+    consent_expires_at: datetime | None = None
+    bank_name: str | None = None
+
+
+class ObservedAccount(msgspec.Struct, frozen=True, kw_only=True):
+    """An account as the provider shows it."""
+
+    reference: str
+    connection: str
+    """The provider's id of the connection it is seen through."""
+    currency: str
+    exponent: int
+    details: AccountDetails
+    reading: BalanceRefreshed | None
+    disabled: bool = False
+    deleted: bool = False
+
+
+class ObservedPage(msgspec.Struct, frozen=True, kw_only=True):
+    """A page of transactions: pairs of the provider's account id and the row."""
+
+    rows: Sequence[tuple[str, Transaction]]
+    last_update: datetime | None = None
+    """The newest `last_update` among the rows."""
+
+
+class ProviderError(Exception):
+    """The provider did not do what was asked. `reason` is ours and machine-readable; no text of theirs is kept."""
+
+    def __init__(self, reason: str, *, retry_after: float | None = None) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.retry_after = retry_after
+
+
+class AuthorisationNeeded(ProviderError):
+    """The person must authorise again, or the token is not valid any more."""
+
+
+class ProviderRefused(ProviderError):
+    """The provider refuses the tenant's credentials, or does not know the thing asked for."""
+
+
+class ProviderUnreachable(ProviderError):
+    """Worth trying later."""
+
+
+class UnexpectedAnswer(ProviderError):
+    """The answer could not be read. Nothing of it may be recorded."""
+
+
+Credentials = Mapping[str, str]
+
+
+class ProviderGateway(Protocol):
+    """A provider of bank data. Every method may raise the subclasses of `ProviderError`."""
+
+    async def create_user(self, credentials: Credentials) -> ProviderUser:
+        """Make a user at the provider. Never retried: each call makes one more."""
+        ...
+
+    async def authorisation_url(
+        self,
+        credentials: Credentials,
+        user: ProviderUser,
+        *,
+        redirect_uri: str,
+        state: str,
+        connection: str | None = None,
+        language: str = "fr",
+    ) -> str:
+        """Where to send the person: to connect a bank, or to reconnect `connection`. Valid for minutes."""
+        ...
+
+    async def connection(
+        self, credentials: Credentials, user: ProviderUser, connection: str
+    ) -> ObservedConnection:
+        """Read a connection. One that belongs to another user is a `ProviderRefused`."""
+        ...
+
+    async def refresh(self, credentials: Credentials, user: ProviderUser, connection: str) -> None:
+        """Ask the provider to fetch from the bank now. That it has just done so is no error."""
+        ...
+
+    async def accounts(
+        self, credentials: Credentials, user: ProviderUser, connection: str
+    ) -> Sequence[ObservedAccount]:
+        """All accounts of a connection, also disabled and deleted ones."""
+        ...
+
+    def transactions(
+        self,
+        credentials: Credentials,
+        user: ProviderUser,
+        *,
+        accounts: Sequence[ObservedAccount],
+        updated_since: datetime | None,
+    ) -> AsyncIterator[ObservedPage]:
+        """The transactions of these accounts, deleted ones too: all, or those touched since then."""
+        ...
+
+    async def delete_connection(self, credentials: Credentials, user: ProviderUser, connection: str) -> None:
+        """Delete a connection at the provider. That there is none is no error."""
+        ...
+
+    async def delete_user(self, credentials: Credentials, user: ProviderUser) -> None:
+        """Delete a user at the provider with all they have there. That there is none is no error."""
+        ...
+
+
+# What was projected
+
+
+class KnownRows(Protocol):
+    """The index of recorded transactions, which lies with the read models."""
+
+    async def reach(self, position: int, timeout: float) -> bool:
+        """Wait until the read models hold the log up to `position`. False if that took too long."""
+        ...
+
+    async def known(self, tenant: str, account_id: str, references: Sequence[str]) -> Mapping[str, Known]:
+        """What is held of these rows of an account; rows never recorded are left out."""
+        ...
+
+    async def pending_syncs(self) -> Sequence[tuple[str, str]]:
+        """Stream and sync id of every sync that has not ended, oldest first."""
+        ...
+
+    async def stream_of_connection(self, connection_id: str) -> str | None:
+        """The stream of a connection, whose tenant and consumer a browser does not know."""
+        ...
+
+    async def consumer_gone(self, tenant: str, consumer_id: str) -> bool:
+        """No row of this consumer is left."""
+        ...
+
+
+# Time and chance
+
+
+class Clock(Protocol):
+    def now(self) -> datetime:
+        """The present, in UTC."""
+        ...
+
+    async def sleep(self, seconds: float) -> None: ...
+
+
+class Ids(Protocol):
+    def uuid(self) -> str:
+        """A random UUID as text."""
+        ...
+
+    def token(self, size: int) -> bytes:
+        """Random bytes that nobody can guess."""
+        ...

@@ -1,0 +1,146 @@
+"""Provider: a source of bank data, as one tenant has set it up."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+import msgspec
+
+from domain import data_types
+from domain.fact import Fact
+from domain.refusals import CredentialsMissing, InvalidRequest, UnsupportedSetting
+
+# What is known of each provider before anybody sets it up.
+
+
+class Description(msgspec.Struct, frozen=True, kw_only=True):
+    """What a provider is, needs and supplies."""
+
+    name: str
+    logo_url: str
+    credentials: Mapping[str, re.Pattern[str]]
+    """The fields to be set before it can be enabled, each with the pattern it must match in full."""
+    settings: tuple[str, ...]
+    data_types: tuple[str, ...]
+    available: bool = True
+    unique: bool = True
+    """At most one data connection per user."""
+    auth_required: bool = True
+
+
+BUDGET_INSIGHT = Description(
+    name="budget_insight",
+    logo_url="/static/budget_insight.png",
+    credentials={
+        # One DNS label, or the label and the host it belongs to: never a place of somebody's choosing.
+        "domain": re.compile(
+            r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?(?:\.biapi\.pro)?", re.ASCII | re.IGNORECASE
+        ),
+        "client_id": re.compile(r"[!-~]{1,255}", re.ASCII),
+        "client_secret": re.compile(r"[!-~]{1,255}", re.ASCII),
+    },
+    settings=("auto_connect",),
+    data_types=data_types.ALL,
+)
+CATALOGUE: dict[str, Description] = {BUDGET_INSIGHT.name: BUDGET_INSIGHT}
+
+# Facts
+
+
+class CredentialsUpdated(Fact, frozen=True):
+    """New credentials lie in the secret store under `reference`; `fingerprint` is a keyed hash of them."""
+
+    reference: str
+    fields: tuple[str, ...]
+    fingerprint: bytes
+
+
+class SettingsUpdated(Fact, frozen=True):
+    auto_connect: bool
+
+
+class ProviderEnabled(Fact, frozen=True):
+    pass
+
+
+class ProviderDisabled(Fact, frozen=True):
+    pass
+
+
+# State
+
+
+class Provider(msgspec.Struct, frozen=True, kw_only=True):
+    credentials_reference: str | None = None
+    credentials_fields: tuple[str, ...] = ()
+    fingerprint: bytes = b""
+    auto_connect: bool = False
+    enabled: bool = False
+
+
+initial = Provider()
+
+# Decisions
+
+
+def check_credentials(description: Description, credentials: Mapping[str, str]) -> None:
+    """Refuse credentials that are incomplete, unknown or of the wrong form, without repeating them."""
+    problems: dict[str, list[str]] = {}
+    for field, pattern in description.credentials.items():
+        if field not in credentials:
+            problems[f"credentials.{field}"] = ["is required"]
+        elif not pattern.fullmatch(credentials[field]):
+            problems[f"credentials.{field}"] = ["is not of the form this provider expects"]
+    if set(credentials) - set(description.credentials):
+        problems["credentials"] = ["holds a field that this provider does not know"]
+    if problems:
+        raise InvalidRequest("the credentials are not valid", **problems)
+
+
+def update_credentials(
+    provider: Provider, *, reference: str, fields: tuple[str, ...], fingerprint: bytes
+) -> tuple[CredentialsUpdated, ...]:
+    if provider.fingerprint == fingerprint:
+        return ()
+    return (CredentialsUpdated(reference=reference, fields=fields, fingerprint=fingerprint),)
+
+
+def update_settings(
+    provider: Provider, description: Description, settings: Mapping[str, bool]
+) -> tuple[SettingsUpdated, ...]:
+    if set(settings) - set(description.settings):
+        raise UnsupportedSetting
+    auto_connect = settings.get("auto_connect", provider.auto_connect)
+    if auto_connect == provider.auto_connect:
+        return ()
+    return (SettingsUpdated(auto_connect=auto_connect),)
+
+
+def enable(provider: Provider, description: Description) -> tuple[ProviderEnabled, ...]:
+    missing = sorted(set(description.credentials) - set(provider.credentials_fields))
+    if missing:
+        raise CredentialsMissing(credentials=missing)
+    return () if provider.enabled else (ProviderEnabled(),)
+
+
+def disable(provider: Provider) -> tuple[ProviderDisabled, ...]:
+    return (ProviderDisabled(),) if provider.enabled else ()
+
+
+def apply(provider: Provider, fact: object) -> Provider:
+    match fact:
+        case CredentialsUpdated():
+            return msgspec.structs.replace(
+                provider,
+                credentials_reference=fact.reference,
+                credentials_fields=fact.fields,
+                fingerprint=fact.fingerprint,
+            )
+        case SettingsUpdated():
+            return msgspec.structs.replace(provider, auto_connect=fact.auto_connect)
+        case ProviderEnabled():
+            return msgspec.structs.replace(provider, enabled=True)
+        case ProviderDisabled():
+            return msgspec.structs.replace(provider, enabled=False)
+    return provider

@@ -1,0 +1,104 @@
+"""What projections need: facts in order, and a place for rows.
+
+A table is described by the type of its rows: a `NamedTuple` whose first `key` fields are its key. Stores
+make their schema from that, so a read model is written once and kept in memory, SQLite or PostgreSQL.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple, Protocol
+
+from domain.fact import Recorded
+
+
+class Index(NamedTuple):
+    """A second way into a table. It is built last when a generation is built."""
+
+    name: str
+    columns: tuple[str, ...]
+    unique: bool = False
+
+
+class Table(NamedTuple):
+    """A table of a read model. Column types are str, int, bytes, or one of these with None."""
+
+    name: str
+    row: type[NamedTuple]
+    key: int
+    """How many leading fields are the key."""
+    indices: tuple[Index, ...] = ()
+
+
+class Rows(Protocol):
+    """The rows of a generation, within one transaction. What was put is seen by the next `get` or `scan`."""
+
+    def get(self, table: Table, *key: Any) -> Any | None:
+        """The row with this key, or None."""
+        ...
+
+    def put(self, table: Table, row: tuple[Any, ...]) -> None:
+        """Keep a row in place of the one with its key."""
+        ...
+
+    def put_many(self, table: Table, rows: Sequence[tuple[Any, ...]]) -> None: ...
+
+    def delete(self, table: Table, *key: Any) -> None:
+        """Drop the row with this key, or all rows whose key begins so."""
+        ...
+
+    def scan(
+        self, table: Table, *prefix: Any, at_least: Any = None, at_most: Any = None
+    ) -> Iterator[Any]:
+        """The rows whose key begins with `prefix`, in key order, bounded by the next key field, inclusive."""
+        ...
+
+    def find(self, table: Table, index: str, *values: Any) -> Iterator[Any]:
+        """The rows whose leading columns of an index have these values, in key order."""
+        ...
+
+
+class Source(Protocol):
+    """The log, read in order."""
+
+    def read(self, after: int, limit: int) -> Sequence[Recorded]:
+        """The facts after a position, oldest first; `limit` at most, fewer where they are large."""
+        ...
+
+    def head(self) -> int: ...
+
+
+class StalePosition(Exception):
+    """Another worker has moved the checkpoint: what was done is undone, and is to be read again."""
+
+
+class Generation(Protocol):
+    """One set of all read models with one checkpoint."""
+
+    def checkpoint(self) -> int: ...
+
+    def begin(self) -> Rows:
+        """Open a transaction."""
+        ...
+
+    def commit(self, expected: int, position: int) -> None:
+        """Write the rows and move the checkpoint from `expected` to `position`, together.
+
+        Raises:
+            StalePosition: the checkpoint was not at `expected`; nothing was written.
+        """
+        ...
+
+    def rollback(self) -> None: ...
+
+
+class Projection(Protocol):
+    """A module of this room: the tables of one read model, and what facts do to them."""
+
+    TABLES: tuple[Table, ...]
+
+    def project(self, recorded: Recorded, rows: Rows) -> None:
+        """Fold one fact into the rows. No clock, no new ids, no order but the log's."""
+        ...
+
+
