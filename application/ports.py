@@ -323,8 +323,8 @@ class ProviderGateway(Protocol):
 # What was projected
 
 
-class KnownRows(Protocol):
-    """The index of recorded transactions, which lies with the read models."""
+class ReadModels(Protocol):
+    """What a use case asks of the read models: how far they are, what is known, what is pending."""
 
     async def reach(self, position: int, timeout: float) -> bool:
         """Wait until the read models hold the log up to `position`. False if that took too long."""

@@ -1,0 +1,60 @@
+"""Who can log in at this bank: the personas always, and the accounts of a data set."""
+
+from datetime import date
+from typing import NamedTuple
+
+from . import personas
+from .berka import BerkaLogins
+from .options import SimulatorOptions
+from .statements import Statement
+
+PASSWORD = "1234"
+
+
+class Login(NamedTuple):
+    """A name to log in with, and what it shows."""
+
+    name: str
+    shows: str
+
+
+class UnknownDataSet(ValueError):
+    """No loader recognises the files of the folder."""
+
+
+class Logins:
+    """Finds what a login holds. A statement is made at its first use, and kept."""
+
+    def __init__(self, options: SimulatorOptions) -> None:
+        self._seed = options.seed
+        self._statements: dict[str, Statement] = {}
+        self._data_set = None
+        if options.data_set is not None:
+            if not BerkaLogins.recognises(options.data_set):
+                raise UnknownDataSet(f"{options.data_set} holds no data set that is known here")
+            self._data_set = BerkaLogins(options.data_set)
+
+    def listed(self) -> list[Login]:
+        found = [Login(name, persona.shows) for name, persona in personas.PERSONAS.items()]
+        if self._data_set is not None:
+            found += [Login(name, self._data_set.describes(name)) for name in self._data_set.names()]
+        return found
+
+    def statement(self, login: str, today: date) -> Statement | None:
+        """Return what the login holds, or None if nobody bears this name."""
+        if login not in self._statements:
+            statement = self._open(login, today)
+            if statement is None:
+                return None
+            self._statements[login] = statement
+        return self._statements[login]
+
+    def _open(self, login: str, today: date) -> Statement | None:
+        if login in personas.PERSONAS:
+            return personas.statement(login, self._seed, today)
+        return self._data_set.statement(login) if self._data_set is not None else None
+
+
+def logins(options: SimulatorOptions) -> list[Login]:
+    """List every login that a simulator with these options accepts; the password is `1234`."""
+    return Logins(options).listed()
