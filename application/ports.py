@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -344,6 +344,17 @@ class ReadModels(Protocol):
 
     async def consumer_gone(self, tenant: str, consumer_id: str) -> bool:
         """No row of this consumer is left."""
+        ...
+
+
+# Work that goes on after the answer
+
+
+class Jobs(Protocol):
+    """Work beside the requests. It may be lost with the process, unless the log asks for it again."""
+
+    def start(self, name: str, work: Coroutine[Any, Any, None]) -> None:
+        """Run something to its end; a failure is logged under `name`, without its text."""
         ...
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from datetime import date
+from typing import Any
 
 import msgspec
 
 from domain.fact import Erased, Fact
-from domain.refusals import NotFound
+from domain.refusals import InvalidRequest, NotFound
 
 LEGAL = "LEGAL"
 NATURAL = "NATURAL"
@@ -90,6 +93,36 @@ Consumer = Unknown | Registered | Gone
 initial: Consumer = Unknown()
 
 # Decisions
+
+_SIREN = re.compile(r"[0-9]{9}", re.ASCII)
+#: What may be said of each type of consumer; a natural person's `name` is made from first and last name.
+FIELDS = {
+    LEGAL: frozenset({"name", "siren", "postal_code", "ape_code", "country", "group", "return_url"}),
+    NATURAL: frozenset(
+        {"first_name", "last_name", "birthdate", "email", "postal_code", "country", "group", "return_url"}
+    ),
+}
+
+
+def describe(type: str, fields: Mapping[str, Any], before: Details | None = None) -> Details:
+    """Details made from fields, on top of what was known `before`.
+
+    Raises:
+        InvalidRequest: a field does not belong to this type, or has a value that cannot be.
+    """
+    if set(fields) - FIELDS[type]:
+        raise InvalidRequest("a field does not belong to this type of user", fields=["is not of this type"])
+    known = {} if before is None else {name: getattr(before, name) for name in FIELDS[type]}
+    known.update(fields)
+    # Blank or absent, these two have a value of their own.
+    known["country"] = known.get("country") or "FR"
+    known["group"] = known.get("group") or "default"
+    if type == NATURAL:
+        known["name"] = f"{known['first_name']} {known['last_name']}"
+    details = Details(**known)
+    if details.siren is not None and details.country == "FR" and not _SIREN.fullmatch(details.siren):
+        raise InvalidRequest("siren is not valid", siren=["must have nine digits where the country is FR"])
+    return details
 
 
 def register(consumer: Consumer, *, type: str, details: Details) -> tuple[ConsumerRegistered, ...]:

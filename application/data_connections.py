@@ -1,0 +1,166 @@
+"""Requesting, changing and deleting a consumer's connections."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from application.erasure import destroy_keys, leave_provider
+from application.execute import Loaded, Outcome, Plan, Services, execute, load
+from application.ports import Context
+from domain import consumer, consumer_account, data_connection, provider, streams
+from domain.data_types import ALL
+from domain.refusals import InvalidRequest, ProviderNotAvailable, ProviderNotEnabled, UnsupportedDataType
+
+Change = tuple[Loaded[Any], tuple[Any, ...]]
+
+
+async def connections_of(
+    services: Services, tenant: str, consumer_id: str
+) -> list[Loaded[data_connection.DataConnection]]:
+    """All connections of a consumer, deleted ones too."""
+    prefix = streams.of_consumer(tenant, consumer_id, streams.DATA_CONNECTION)
+    return [await load(services, stream) for stream in await services.log.streams(prefix)]
+
+
+def existing_with(
+    connections: Sequence[Loaded[data_connection.DataConnection]], provider_name: str
+) -> Loaded[data_connection.DataConnection] | None:
+    for loaded in connections:
+        if isinstance(loaded.state, data_connection.Requested) and loaded.state.provider == provider_name:
+            return loaded
+    return None
+
+
+async def automatic_requests(
+    services: Services, tenant: str, consumer_id: str, connections: Sequence[Loaded[Any]] = ()
+) -> tuple[Change, ...]:
+    """The connections that `auto_connect` asks for and the consumer has not: all types, to be authorised."""
+    changes = []
+    for description in provider.CATALOGUE.values():
+        setup = (await load(services, streams.provider(tenant, description.name))).state
+        if setup.enabled and setup.auto_connect and not existing_with(connections, description.name):
+            stream = streams.data_connection(tenant, consumer_id, services.ids.uuid())
+            facts = data_connection.request(
+                data_connection.initial,
+                provider=description.name,
+                data_types=description.data_types,
+                automatic=True,
+            )
+            changes.append((Loaded(stream, 0, data_connection.initial), facts))
+    return tuple(changes)
+
+
+async def request(
+    services: Services,
+    context: Context,
+    consumer_id: str,
+    *,
+    provider_name: str,
+    data_types: Sequence[str],
+    skip_permissions: bool = False,
+) -> Outcome:
+    """Request a connection, or adopt the one that `auto_connect` requested."""
+    tenant = context.tenant
+    description = provider.CATALOGUE.get(provider_name)
+    if description is None:
+        raise InvalidRequest("there is no such provider", provider_name=["is not a known provider"])
+    if not description.available:
+        raise ProviderNotAvailable
+    wanted = _supported(data_types, description)
+    new_stream = streams.data_connection(tenant, consumer_id, services.ids.uuid())
+    prefix = streams.of_consumer(tenant, consumer_id, streams.DATA_CONNECTION)
+
+    async def decide() -> Plan:
+        consumer.registered((await load(services, streams.consumer(tenant, consumer_id))).state)
+        if not (await load(services, streams.provider(tenant, provider_name))).state.enabled:
+            raise ProviderNotEnabled
+        head = await services.log.head()
+        held = existing_with(await connections_of(services, tenant, consumer_id), provider_name)
+        if held is not None and description.unique:
+            return Plan(held, ((held, data_connection.adopt(held.state, wanted)),))
+        new = Loaded(new_stream, 0, data_connection.initial)
+        facts = data_connection.request(
+            new.state, provider=provider_name, data_types=wanted, skip_permissions=skip_permissions
+        )
+        return Plan(new, ((new, facts),), unchanged_since=(prefix, head))
+
+    return await execute(services, context, decide)
+
+
+def _supported(data_types: Sequence[str], description: provider.Description) -> tuple[str, ...]:
+    """The types in their own order, each once."""
+    if not data_types:
+        raise InvalidRequest("no data type is requested", requested_data_types=["must name at least one"])
+    if set(data_types) - set(description.data_types):
+        raise UnsupportedDataType(supported=list(description.data_types))
+    return tuple(data_type for data_type in ALL if data_type in data_types)
+
+
+async def change(
+    services: Services,
+    context: Context,
+    consumer_id: str,
+    connection_id: str,
+    *,
+    status: str | None = None,
+    data_types: Sequence[str] | None = None,
+) -> Outcome:
+    """Disconnect, ask for a new authorisation, or replace the requested types; both at once if both are given."""
+    stream = streams.data_connection(context.tenant, consumer_id, connection_id)
+
+    async def decide() -> Plan:
+        loaded = await load(services, stream)
+        state = data_connection.existing(loaded.state)
+        facts: tuple[Any, ...] = ()
+        if data_types is not None:
+            wanted = _supported(data_types, provider.CATALOGUE[state.provider])
+            facts += data_connection.change_data_types(state, wanted)
+        if status is not None:
+            facts += data_connection.change_status(state, status)
+        return Plan(loaded, ((loaded, facts),))
+
+    return await execute(services, context, decide)
+
+
+async def delete(services: Services, context: Context, consumer_id: str, connection_id: str) -> Outcome:
+    """Delete a connection with the accounts that only it feeds: their keys are destroyed."""
+    tenant = context.tenant
+    stream = streams.data_connection(tenant, consumer_id, connection_id)
+    doomed: list[str] = []
+    farewell = await leave_provider(services, tenant, consumer_id, [stream])
+
+    async def decide() -> Plan:
+        loaded = await load(services, stream)
+        data_connection.existing(loaded.state)
+        owner = await load(services, streams.consumer(tenant, consumer_id))
+        links = consumer.registered(owner.state).links
+        fed = {link.account_id for link in links if link.connection_id == connection_id}
+        elsewhere = {link.account_id for link in links if link.connection_id != connection_id}
+        closing = [
+            await load(services, streams.consumer_account(tenant, consumer_id, account_id))
+            for account_id in sorted(fed - elsewhere)
+        ]
+        doomed[:] = [stream, *(account.stream for account in closing)]
+        for scope in map(scope_of, doomed):
+            await services.keys.announce_destruction(scope)
+        reason = consumer_account.CONNECTION_DELETED
+        return Plan(
+            loaded,
+            (
+                (owner, consumer.unlink_connection(owner.state, connection_id, reason)),
+                *((account, consumer_account.close(account.state, reason)) for account in closing),
+                (loaded, data_connection.delete(loaded.state)),
+            ),
+        )
+
+    outcome = await execute(services, context, decide)
+    await destroy_keys(services, [scope_of(stream) for stream in doomed], doomed)
+    farewell()
+    return outcome
+
+
+def scope_of(stream: str) -> str:
+    """The scope of the key that seals a connection's or an account's stream."""
+    tenant, consumer_id, _, id = streams.parse(stream)
+    return f"{tenant}/{consumer_id}/{id}"

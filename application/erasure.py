@@ -1,0 +1,129 @@
+"""Forgetting a person: the fact first, then the key, then the rows; and finishing what a crash cut short."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from application.execute import Loaded, Outcome, Plan, Services, credentials_of, execute, forget_states, load
+from application.ports import Context, ProviderError
+from application.provider_users import provider_user
+from application.refusals import Unavailable
+from domain import consumer, consumer_account, data_connection, streams
+from domain.refusals import NotFound
+
+#: How long a deletion may take until its rows are gone, in seconds.
+ROWS_GONE_TIMEOUT = 10.0
+
+
+async def erase_consumer(services: Services, context: Context, consumer_id: str) -> Outcome:
+    """Erase a consumer: when this returns, the key is destroyed and no row of theirs is left.
+
+    Raises:
+        NotFound: there is no such consumer, or they are wholly gone.
+        Unavailable: erased, but the rows could not be removed in time; ask again.
+    """
+    tenant = context.tenant
+    stream = streams.consumer(tenant, consumer_id)
+    scope = f"{tenant}/{consumer_id}"
+    connection_streams = await services.log.streams(
+        streams.of_consumer(tenant, consumer_id, streams.DATA_CONNECTION)
+    )
+    farewell = await leave_provider(services, tenant, consumer_id, connection_streams, user_too=True)
+
+    async def decide() -> Plan:
+        loaded: Loaded[consumer.Consumer] = await load(services, stream)
+        facts = consumer.erase(loaded.state)
+        if not facts and await services.read_models.consumer_gone(tenant, consumer_id):
+            raise NotFound
+        if facts:
+            await services.keys.announce_destruction(scope)
+        return Plan(loaded, ((loaded, facts),))
+
+    outcome = await execute(services, context, decide)
+    await destroy_keys(services, [scope], [f"{scope}/"])
+    farewell()
+    reached = await services.read_models.reach(outcome.position, ROWS_GONE_TIMEOUT)
+    if not reached or not await services.read_models.consumer_gone(tenant, consumer_id):
+        raise Unavailable("erasure_in_progress")
+    return outcome
+
+
+async def destroy_keys(services: Services, scopes: Sequence[str], prefixes: Sequence[str]) -> None:
+    """Destroy keys, and drop what memory still holds of the streams under them."""
+    for scope in scopes:
+        await services.keys.destroy(scope)
+    for prefix in prefixes:
+        forget_states(services, prefix)
+
+
+async def finish_destructions(services: Services) -> None:
+    """At start: destroy the keys whose destruction was recorded, withdraw what was announced in vain."""
+    for scope in await services.keys.announced():
+        if await _was_recorded(services, scope):
+            await services.keys.destroy(scope)
+        else:
+            await services.keys.withdraw_announcement(scope)
+
+
+async def _was_recorded(services: Services, scope: str) -> bool:
+    match scope.split("/"):
+        case [tenant, consumer_id]:
+            loaded = await load(services, streams.consumer(tenant, consumer_id))
+            return isinstance(loaded.state, consumer.Gone)
+        case [tenant, consumer_id, id]:
+            connection = await load(services, streams.data_connection(tenant, consumer_id, id))
+            account = await load(services, streams.consumer_account(tenant, consumer_id, id))
+            closed = account.state
+            return (
+                isinstance(connection.state, data_connection.Deleted)
+                or isinstance(closed, consumer_account.Gone)
+                or (
+                    isinstance(closed, consumer_account.Closed)
+                    and closed.reason == consumer_account.CONNECTION_DELETED
+                )
+            )
+    return False
+
+
+async def leave_provider(
+    services: Services,
+    tenant: str,
+    consumer_id: str,
+    connection_streams: Sequence[str],
+    *,
+    user_too: bool = False,
+) -> Callable[[], None]:
+    """Prepare to delete connections at the provider too, while the token can still be read.
+
+    Returns what starts it, to be called once the deletion is recorded here. It goes on beside the answer;
+    a provider that cannot be reached keeps the connection until its consent ends.
+    """
+    work: list[tuple[str, str | None]] = []
+    for stream in connection_streams:
+        state = (await load(services, stream)).state
+        if isinstance(state, data_connection.Requested):
+            work.append((state.provider, state.reference))
+
+    prepared = []
+    for name in sorted({name for name, _ in work}):
+        credentials = await credentials_of(services, tenant, name)
+        user = await provider_user(services, tenant, consumer_id, name, credentials) if credentials else None
+        if credentials and user:
+            references = [reference for named, reference in work if named == name and reference]
+            prepared.append((services.gateways[name], credentials, user, references))
+
+    async def leave() -> None:
+        for gateway, credentials, user, references in prepared:
+            try:
+                for reference in references:
+                    await gateway.delete_connection(credentials, user, reference)
+                if user_too:
+                    await gateway.delete_user(credentials, user)
+            except ProviderError:
+                continue
+
+    def start() -> None:
+        if prepared:
+            services.jobs.start("leave the provider", leave())
+
+    return start

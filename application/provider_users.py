@@ -1,0 +1,51 @@
+"""The user that stands for a consumer at a provider. Its token is a secret, sealed under the consumer's key."""
+
+from __future__ import annotations
+
+import msgspec
+
+from application.execute import Services
+from application.ports import Credentials, ProviderUser
+
+_encode = msgspec.msgpack.Encoder(order="deterministic").encode
+
+
+class _Stored(msgspec.Struct, frozen=True):
+    user: ProviderUser
+    account: bytes
+    """A keyed hash of the tenant's account at the provider: another account does not know this user."""
+
+
+def _name(provider_name: str) -> str:
+    return f"{provider_name}/user"
+
+
+def _account(services: Services, tenant: str, credentials: Credentials) -> bytes:
+    identity = {name: value for name, value in credentials.items() if name != "client_secret"}
+    return services.keys.keyed_hash(tenant, "provider-account", _encode(identity))
+
+
+async def provider_user(
+    services: Services, tenant: str, consumer_id: str, provider_name: str, credentials: Credentials
+) -> ProviderUser | None:
+    """The consumer's user at the provider, if one was made under these credentials' account."""
+    sealed = await services.secrets.find(f"{tenant}/{consumer_id}", _name(provider_name))
+    if sealed is None:
+        return None
+    stored = msgspec.msgpack.decode(sealed, type=_Stored)
+    return stored.user if stored.account == _account(services, tenant, credentials) else None
+
+
+async def obtain_provider_user(
+    services: Services, tenant: str, consumer_id: str, provider_name: str, credentials: Credentials
+) -> ProviderUser:
+    """The consumer's user at the provider, made now if there is none yet."""
+    known = await provider_user(services, tenant, consumer_id, provider_name, credentials)
+    if known is not None:
+        return known
+    user = await services.gateways[provider_name].create_user(credentials)
+    stored = _Stored(user, _account(services, tenant, credentials))
+    scope, name = f"{tenant}/{consumer_id}", _name(provider_name)
+    reference = await services.secrets.put(scope, name, _encode(stored))
+    await services.secrets.forget_others(scope, name, keep=reference)
+    return user
