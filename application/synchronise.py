@@ -256,8 +256,9 @@ async def _record(
         loaded = await load(services, stream)
         if not data_connection.is_current(loaded.state, sync_id, attempt):
             return Plan(loaded, ())
+        connection = data_connection.existing(loaded.state)
         owner = await load(services, streams.consumer(tenant, consumer_id))
-        changes: list[tuple[Loaded[Any], tuple[Any, ...]]] = []
+        changes: dict[str, tuple[Loaded[Any], tuple[Any, ...]]] = {}
         links: tuple[Any, ...] = ()
         for account in fetched.accounts:
             evidence = _evidence(services, tenant, account)
@@ -273,33 +274,21 @@ async def _record(
                 reference=account.reference,
                 evidence=evidence,
             )
-            changes.append(
-                await _account_changes(
-                    services,
-                    streams.consumer_account(tenant, consumer_id, account_id),
-                    connection_id,
-                    data_connection.existing(loaded.state).provider,
-                    account,
-                    fetched.rows.get(account.reference),
-                )
-            )
+            # Two accounts of the provider may be one of ours: the second goes on from the first.
+            account_stream = streams.consumer_account(tenant, consumer_id, account_id)
+            held, before = changes.get(account_stream) or (await load(services, account_stream), ())
+            seen = follow(held, before)
+            rows = fetched.rows.get(account.reference)
+            facts = _account_facts(connection_id, connection.provider, seen, account, rows is not None)
+            if rows:
+                facts += await _transaction_facts(services, rows, await _known(services, held, rows))
+            changes[account_stream] = (held, before + facts)
         ended = data_connection.succeed_sync(
             loaded.state, sync_id, watermark=fetched.watermark, accounts=sorted(fetched.rows)
         )
-        return Plan(loaded, ((owner, links), *_merged(changes), (loaded, ended)))
+        return Plan(loaded, ((owner, links), *changes.values(), (loaded, ended)))
 
     await execute(services, internal_context(services, tenant, "sync"), decide)
-
-
-def _merged(
-    changes: Sequence[tuple[Loaded[Any], tuple[Any, ...]]],
-) -> list[tuple[Loaded[Any], tuple[Any, ...]]]:
-    """One change per stream: two accounts of the provider may be one of ours."""
-    merged: dict[str, tuple[Loaded[Any], tuple[Any, ...]]] = {}
-    for loaded, facts in changes:
-        _, before = merged.get(loaded.stream, (loaded, ()))
-        merged[loaded.stream] = (loaded, before + facts)
-    return list(merged.values())
 
 
 def _evidence(services: Services, tenant: str, account: ObservedAccount) -> Evidence:
@@ -313,20 +302,18 @@ def _evidence(services: Services, tenant: str, account: ObservedAccount) -> Evid
     return Evidence(kind=kind, digest=services.keys.keyed_hash(tenant, "account-evidence", said.encode()))
 
 
-async def _account_changes(
-    services: Services,
-    stream: str,
+def _account_facts(
     connection_id: str,
     provider_name: str,
+    state: consumer_account.ConsumerAccount,
     account: ObservedAccount,
-    rows: Sequence[Transaction] | None,
-) -> tuple[Loaded[Any], tuple[Any, ...]]:
-    loaded = await load(services, stream)
-    if rows is None:
-        reason = "deleted_at_bank" if account.deleted else "disabled"
-        return loaded, consumer_account.close(loaded.state, reason)
+    usable: bool,
+) -> tuple[Any, ...]:
+    """What is new about the account itself and its balance."""
+    if not usable:
+        return consumer_account.close(state, "deleted_at_bank" if account.deleted else "disabled")
     facts: tuple[Any, ...] = consumer_account.discover(
-        loaded.state,
+        state,
         connection_id=connection_id,
         provider=provider_name,
         reference=account.reference,
@@ -335,11 +322,10 @@ async def _account_changes(
         details=account.details,
     )
     if account.reading is not None:
-        facts += consumer_account.refresh_balance(follow(loaded, facts), account.reading)
-    if rows:
-        known = await _known(services, loaded, rows)
-        facts += await _transaction_facts(services, rows, known)
-    return loaded, facts
+        for fact in facts:
+            state = consumer_account.apply(state, fact)
+        facts += consumer_account.refresh_balance(state, account.reading)
+    return facts
 
 
 async def _known(
