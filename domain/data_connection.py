@@ -8,7 +8,7 @@ from datetime import datetime
 import msgspec
 from msgspec.structs import replace
 
-from domain.data_types import with_dependencies
+from domain.data_types import ALL
 from domain.fact import Erased, Fact
 from domain.refusals import (
     ConnectionExists,
@@ -316,7 +316,7 @@ def request_sync(
         raise NoConnectedProvider
     busy = busy_data_types(requested) & {sync.data_type for sync in data_syncs}
     if busy:
-        raise SyncAlreadyRunning(data_types=list(with_dependencies(busy)))
+        raise SyncAlreadyRunning(data_types=[data_type for data_type in ALL if data_type in busy])
     return (SyncRequested(sync_id=sync_id, data_syncs=data_syncs, origin=origin),)
 
 

@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+import pytest
+
+from domain import provider
+from domain.refusals import CredentialsMissing, InvalidRequest, UnsupportedSetting
+from tests.domain.examples import folded
+
+SET = provider.CredentialsUpdated(
+    reference="r1", fields=("client_id", "client_secret", "domain"), fingerprint=b"f1"
+)
+
+
+def credentials(**changes: str) -> dict[str, str]:
+    return {"domain": "demo-sandbox", "client_id": "84213", "client_secret": "s3cr3t", **changes}
+
+
+def test_enabling_needs_credentials_first():
+    with pytest.raises(CredentialsMissing) as refused:
+        provider.enable(provider.initial, provider.BUDGET_INSIGHT)
+    assert refused.value.details == {"credentials": ["client_id", "client_secret", "domain"]}
+
+
+def test_with_credentials_it_is_enabled_once():
+    given = folded(provider, SET)
+    facts = provider.enable(given, provider.BUDGET_INSIGHT)
+    assert facts == (provider.ProviderEnabled(),)
+    assert provider.enable(folded(provider, *facts, state=given), provider.BUDGET_INSIGHT) == ()
+
+
+def test_the_same_credentials_again_are_no_news():
+    given = folded(provider, SET)
+    assert provider.update_credentials(given, reference="r2", fields=SET.fields, fingerprint=b"f1") == ()
+    other = provider.update_credentials(given, reference="r2", fields=SET.fields, fingerprint=b"f2")
+    assert [fact.reference for fact in other] == ["r2"]
+
+
+def test_auto_connect_is_off_until_it_is_asked_for():
+    assert provider.initial.auto_connect is False
+    on = provider.update_settings(provider.initial, provider.BUDGET_INSIGHT, {"auto_connect": True})
+    assert on == (provider.SettingsUpdated(auto_connect=True),)
+    given = folded(provider, *on)
+    assert provider.update_settings(given, provider.BUDGET_INSIGHT, {"auto_connect": True}) == ()
+
+
+def test_an_unknown_setting_is_refused():
+    with pytest.raises(UnsupportedSetting):
+        provider.update_settings(provider.initial, provider.BUDGET_INSIGHT, {"turbo": True})
+
+
+@pytest.mark.parametrize("domain", ["demo", "demo-sandbox.biapi.pro", "BUDGET_INSIGHT_CUSTOM_DOMAIN", "a" * 63])
+def test_a_domain_is_one_label_or_its_host(domain):
+    provider.check_credentials(provider.BUDGET_INSIGHT, credentials(domain=domain))
+
+
+@pytest.mark.parametrize(
+    "domain",
+    [
+        "", ".", "demo.", ".demo", "a.b", "a.b.biapi.pro", "demo.biapi.pro.", "demo.biapi.pro\n", "demo\n",
+        "evil.com#.biapi.pro", "evil.com/.biapi.pro", "127.0.0.1?.biapi.pro", "../../x.biapi.pro",
+        "u:p@evil.biapi.pro", "evil.com:80.biapi.pro", "evil.com\\.biapi.pro", "demo.biapi.pro@evil.com",
+        "demo.biapi.pro:443", "demo.biapi.pro/x", "demo%2ebiapi.pro", "demo%00", "dem\x00o", "demo biapi",
+        "demo。biapi.pro", "demo．biapi.pro", "démo", "demo\u200b", "١٢٧", "127.0.0.1", "2130706433.",
+        "0x7f.1", "[::1]", "localhost.", "-demo", "demo-", "a" * 64, "demo.biapi.pr0", "biapi.pro",
+        ".biapi.pro", "demo..biapi.pro", "http://demo", "//demo", "demo?", "demo#", "demo;x", "demo,evil",
+        "demo\r\nHost: evil", "demo\t", " demo", "demo ",
+    ],
+)  # fmt: skip
+def test_a_domain_is_never_a_place_of_somebodys_choosing(domain):
+    with pytest.raises(InvalidRequest) as refused:
+        provider.check_credentials(provider.BUDGET_INSIGHT, credentials(domain=domain))
+    assert list(refused.value.details) == ["credentials.domain"]
+    assert not domain.strip(".") or domain not in str(refused.value.details["credentials.domain"])
+
+
+def test_missing_and_unknown_credentials_are_named_without_their_values():
+    with pytest.raises(InvalidRequest) as refused:
+        provider.check_credentials(provider.BUDGET_INSIGHT, {"domain": "demo", "clien_secret": "s3cr3t"})
+    assert set(refused.value.details) == {
+        "credentials", "credentials.client_id", "credentials.client_secret"
+    }  # fmt: skip
+    assert "clien_secret" not in str(refused.value.details) and "s3cr3t" not in str(refused.value.details)
