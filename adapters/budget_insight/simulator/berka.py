@@ -13,8 +13,8 @@ from decimal import Decimal
 from functools import cached_property
 from pathlib import Path
 
-from .render import to_minor
-from .statements import Counterparty, HeldAccount, Row, Statement
+from adapters.budget_insight.simulator.render import to_minor
+from adapters.budget_insight.simulator.statements import Counterparty, HeldAccount, Row, Statement
 
 BANK = "Česká cvičná banka"
 CURRENCY = "CZK"
@@ -56,7 +56,7 @@ class BerkaLogins:
         return Statement(login=name, bank=BANK, accounts=[self._account(name)])
 
     def _account(self, name: str) -> HeldAccount:
-        records = [dict(zip(self._columns, record)) for record in self._records.get(name, ())]
+        records = list(csv.DictReader([self._header, *self._lines.get(name, ())]))
         records.sort(key=lambda record: (record["date"], int(record["seq"])))
         opened = self._opened[name]
         account = HeldAccount(
@@ -81,22 +81,24 @@ class BerkaLogins:
             return {record["account_id"]: record["date"] for record in csv.DictReader(lines)}
 
     @cached_property
-    def _columns(self) -> list[str]:
-        return next(self._read())
-
-    @cached_property
-    def _records(self) -> dict[str, list[list[str]]]:
+    def _lines(self) -> dict[str, list[str]]:
+        """Index the lines by account, unparsed: a row becomes objects only when it is asked for."""
         lines = self._read()
-        account_column = next(lines).index("account_id")
-        by_account: dict[str, list[list[str]]] = {}
-        for record in lines:
-            by_account.setdefault(record[account_column], []).append(record)
+        account_column = next(lines).split(",").index("account_id")
+        by_account: dict[str, list[str]] = {}
+        for line in lines:
+            account_id = line.split(",", account_column + 1)[account_column]
+            by_account.setdefault(account_id, []).append(line)
         return by_account
 
-    def _read(self) -> Iterator[list[str]]:
+    @cached_property
+    def _header(self) -> str:
+        return next(self._read())
+
+    def _read(self) -> Iterator[str]:
         path = self._folder / "transactions.csv.gz"
-        with gzip.open(path, "rt", newline="", encoding="utf-8") as lines:
-            yield from csv.reader(lines)
+        with gzip.open(path, "rt", encoding="utf-8") as lines:
+            yield from lines
 
 
 def row(record: dict[str, str]) -> Row:

@@ -5,6 +5,8 @@ from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 PARIS = ZoneInfo("Europe/Paris")
+# Far enough from the ends of the calendar for every consent and schedule to fit in.
+FIRST_YEAR, LAST_YEAR = 1900, 2200
 
 
 class Clock:
@@ -39,14 +41,26 @@ class Clock:
         self._ahead = timedelta()
 
     def advance(self, by: timedelta) -> None:
+        """Move the clock, backwards too.
+
+        Raises:
+            ValueError, OverflowError: that is no moment of this clock.
+        """
+        moved = in_utc(self.now() + by)
         if self._stands_at is None:
             self._ahead += by
         else:
-            self._stands_at += by
+            self._stands_at = moved
 
 
 def in_utc(moment: datetime) -> datetime:
-    """Read a moment without an offset as Paris time, like every time of this protocol."""
+    """Read a moment without an offset as Paris time, like every time of this protocol.
+
+    Raises:
+        ValueError: it lies before FIRST_YEAR or after LAST_YEAR.
+    """
+    if not FIRST_YEAR <= moment.year <= LAST_YEAR:
+        raise ValueError(f"The clock knows the years {FIRST_YEAR} to {LAST_YEAR}.")
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=PARIS)
     return moment.astimezone(UTC)

@@ -1,8 +1,6 @@
 """Numbers of French accounts, with their check digits."""
 
-LETTERS_AS_DIGITS = str.maketrans(
-    {chr(ord("A") + place): str(place + 10) for place in range(26)}
-)
+LETTERS_AS_DIGITS = str.maketrans({chr(ord("A") + place): str(place + 10) for place in range(26)})
 
 
 def iban(bank: int, branch: int, account: int) -> str:

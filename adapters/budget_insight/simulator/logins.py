@@ -3,10 +3,10 @@
 from datetime import date
 from typing import NamedTuple
 
-from . import personas
-from .berka import BerkaLogins
-from .options import SimulatorOptions
-from .statements import Statement
+from adapters.budget_insight.simulator import personas
+from adapters.budget_insight.simulator.berka import BerkaLogins
+from adapters.budget_insight.simulator.options import SimulatorOptions
+from adapters.budget_insight.simulator.statements import Statement
 
 PASSWORD = "1234"
 
@@ -37,7 +37,9 @@ class Logins:
     def listed(self) -> list[Login]:
         found = [Login(name, persona.shows) for name, persona in personas.PERSONAS.items()]
         if self._data_set is not None:
-            found += [Login(name, self._data_set.describes(name)) for name in self._data_set.names()]
+            found += [
+                Login(name, self._data_set.describes(name)) for name in self._data_set.names()
+            ]
         return found
 
     def statement(self, login: str, today: date) -> Statement | None:

@@ -12,7 +12,8 @@ class SimulatorOptions(Struct, frozen=True, kw_only=True):
     Attributes:
         seed: same seed, data set and sequence of calls: same ids, rows and tokens.
         data_set: a folder of real data to serve beside the personas.
-        now: where the clock stands until it is moved; None follows the machine's clock.
+        now: where the clock stands until it is moved; None follows the machine's
+            clock. Without an offset it is Paris time.
         client_id, client_secret: the only ones accepted, when set.
         redirect_uris: the only redirect addresses accepted; empty means any loopback address.
         min_sync_interval: seconds within which a second forced sync is a conflict; 0 means never.

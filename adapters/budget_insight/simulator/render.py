@@ -6,9 +6,11 @@ from typing import Any
 import msgspec
 from msgspec import Raw
 
-from .refusals import Refused
+from adapters.budget_insight.simulator.refusals import Refused
 
-encode = msgspec.json.Encoder(decimal_format="number").encode
+encode = msgspec.json.Encoder().encode
+
+DIGITS_MAX = 20
 
 
 class Currency(msgspec.Struct, frozen=True):
@@ -63,11 +65,17 @@ def to_minor(amount: Decimal, currency: str) -> int:
     """Turn an exact amount into its smallest unit.
 
     Raises:
-        Refused: the amount is not a number, or has more decimals than the currency.
+        Refused: it is no amount of this currency: too many decimals, absurdly large, or no number.
     """
-    scaled = amount.scaleb(CURRENCIES[currency].precision) if amount.is_finite() else amount
-    if not amount.is_finite() or scaled != scaled.to_integral_value():
-        raise Refused("invalidValue", f"Not an amount in {currency}.")
+    refused = Refused("invalidValue", f"Not an amount in {currency}.")
+    # Within these bounds decimal arithmetic is exact, so nothing is rounded unseen.
+    if not amount.is_finite() or len(amount.as_tuple().digits) > DIGITS_MAX:
+        raise refused
+    if abs(amount.adjusted()) > DIGITS_MAX:
+        raise refused
+    scaled = amount.scaleb(CURRENCIES[currency].precision)
+    if scaled != scaled.to_integral_value():
+        raise refused
     return int(scaled)
 
 

@@ -4,13 +4,13 @@ Rows are replaced, never changed in place, and each replacement takes the accoun
 sync knows what is new since it last looked, and a row that was seen keeps the face it had then.
 """
 
-from datetime import date
+from datetime import date as Day
 from typing import Any
 
 import msgspec
 from msgspec import Struct
 
-from .refusals import Refused
+from adapters.budget_insight.simulator.refusals import Refused
 
 
 class Counterparty(Struct, frozen=True):
@@ -28,9 +28,9 @@ class Row(Struct, frozen=True, kw_only=True):
     """
 
     webid: str
-    date: date
-    rdate: date
-    vdate: date | None = None
+    date: Day
+    rdate: Day
+    vdate: Day | None = None
     value: int | None
     type: str
     original_wording: str
@@ -51,13 +51,13 @@ class Loan(Struct, frozen=True, kw_only=True):
     type: str
     total_amount: int
     rate: int
-    subscription_date: date
-    start_repayment_date: date
-    maturity_date: date
+    subscription_date: Day
+    start_repayment_date: Day
+    maturity_date: Day
     next_payment_amount: int
-    next_payment_date: date
+    next_payment_date: Day
     last_payment_amount: int
-    last_payment_date: date
+    last_payment_date: Day
     nb_payments_done: int
     nb_payments_total: int
     account_label: str
@@ -85,7 +85,7 @@ class HeldAccount(Struct, kw_only=True):
     ownership: str | None = "owner"
     company_name: str | None = None
     parent_key: str | None = None
-    opening_date: date | None = None
+    opening_date: Day | None = None
     loan: Loan | None = None
     shows_coming: bool = False
     closed: bool = False

@@ -1,0 +1,217 @@
+"""Where everything with a plug meets: the one place that knows every concrete class.
+
+`Vault` is the data folder, open; `Service` is the running whole. Importing this does nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import logging
+import socket
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from hashlib import sha256
+from pathlib import Path
+
+from aiohttp import web
+
+from adapters.budget_insight.gateway import BudgetInsightGateway
+from adapters.clock import RandomIds, SystemClock
+from adapters.event_log.mapper import SealedMapper
+from adapters.event_log.sqlite import SqliteEventLog, SqliteLogSource
+from adapters.http.app import create_app
+from adapters.http.services import HttpServices, Readiness
+from adapters.jobs.in_process import InProcessJobs
+from adapters.keys.api_keys import ApiKeys
+from adapters.keys.keyring import SqliteKeyRing
+from adapters.keys.master import MasterKey, open_master_key
+from adapters.keys.secrets import SqliteSecretStore
+from adapters.projector_process import ProjectorProcess
+from adapters.read_models.memory import MemoryRows
+from adapters.read_models.queries import SqliteReadModels
+from adapters.settings import Settings
+from application import ports
+from application.erasure import finish_destructions
+from application.execute import Services
+from application.synchronise import Synchroniser
+from domain.provider import BUDGET_INSIGHT
+
+log = logging.getLogger("passbook.service")
+
+LOG_FILE = "log.sqlite3"
+KEYS_FILE = "keys.sqlite3"
+SECRETS_FILE = "secrets.sqlite3"
+READ_MODELS_FOLDER = "read_models"
+DEFAULT_TENANT = "default"
+#: How long the work beside the requests may take at the end. Seconds.
+JOBS_TIMEOUT = 5.0
+
+
+class Vault:
+    """The data folder, open: for the one service that writes it, or for a command beside it that reads."""
+
+    def __init__(self, data: Path, master: MasterKey) -> None:
+        self.data = data
+        self.keys = SqliteKeyRing(data / KEYS_FILE, master)
+        self.secrets = SqliteSecretStore(data / SECRETS_FILE, self.keys)
+        self.api_keys = ApiKeys(self.secrets.database, master)
+
+    def close(self) -> None:
+        self.secrets.close()
+        self.keys.close()
+
+
+def open_vault(settings: Settings) -> Vault:
+    """Open keys and secrets for writing; make the folder and the master key at the very first start.
+
+    Raises:
+        MasterKeyRefused: the master key is missing, wrong, or not kept as it must be.
+        LogError: another process has the folder, or a file in it cannot be used.
+    """
+    master = open_master_key(settings.data, settings.master_key_file)
+    settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return Vault(settings.data, master)
+
+
+def open_source(settings: Settings) -> SqliteLogSource:
+    """The log, to be read beside a running service.
+
+    Raises:
+        MasterKeyRefused, LogError: there is no log to be read, or no key to it.
+    """
+    if not (settings.data / LOG_FILE).exists():
+        raise ports.LogError(f"there is no log in {settings.data}")
+    master = open_master_key(settings.data, settings.master_key_file)
+    keys = SqliteKeyRing(settings.data / KEYS_FILE, master, read_only=True)
+    return SqliteLogSource(settings.data / LOG_FILE, SealedMapper(keys))
+
+
+class Authenticator:
+    """Whose key it is: one that was made, or the one that is set in the environment."""
+
+    def __init__(self, api_keys: ApiKeys, settings: Settings) -> None:
+        self._api_keys = api_keys
+        given = settings.api_key.get_secret_value().encode() if settings.api_key else None
+        self._given = sha256(given).digest() if given else None
+
+    @property
+    def anybody(self) -> bool:
+        """Whether there is any key that opens a door."""
+        return self._given is not None or self._api_keys.count() > 0
+
+    def __call__(self, key: str) -> tuple[str, str] | None:
+        if self._given is not None:
+            # Of digests, so that the time tells nothing of the length either.
+            said = sha256(key.encode("utf-8", "surrogateescape")).digest()
+            if hmac.compare_digest(said, self._given):
+                return DEFAULT_TENANT, "environment"
+        return self._api_keys.tenant_of(key)
+
+
+class Service:
+    """The service, running: what the doors reach, and whether they may be reached."""
+
+    def __init__(self, settings: Settings, vault: Vault, events: SqliteEventLog, public_url: str) -> None:
+        self.vault = vault
+        self.events = events
+        self.read_models = SqliteReadModels(settings.data / READ_MODELS_FOLDER)
+        self.jobs = InProcessJobs()
+        self.gateway = BudgetInsightGateway(
+            base_url=str(settings.budget_insight_url) if settings.budget_insight_url else None,
+            webview_url=str(settings.webview_url) if settings.webview_url else None,
+        )
+        self.services = Services(
+            log=events,
+            keys=vault.keys,
+            secrets=vault.secrets,
+            gateways={BUDGET_INSIGHT.name: self.gateway},
+            read_models=self.read_models,
+            jobs=self.jobs,
+            clock=SystemClock(),
+            ids=RandomIds(),
+            public_url=public_url,
+        )
+        self.authenticate = Authenticator(vault.api_keys, settings)
+        self._ready = False
+
+    @property
+    def app(self) -> web.Application:
+        return create_app(
+            HttpServices(
+                services=self.services,
+                read_models=self.read_models,
+                authenticate=self.authenticate,
+                create_api_key=self.vault.api_keys.create,
+                readiness=self.readiness,
+                scratch=MemoryRows,
+            )
+        )
+
+    def readiness(self) -> Readiness:
+        stalled = len(self.read_models.stalled())
+        missing = [] if self._ready else ["projections are behind"]
+        return Readiness(ready=self._ready, missing=missing, stalled_consumers=stalled)
+
+    async def become_ready(self, synchroniser: Synchroniser) -> None:
+        """Wait until the read models hold what the log held at the start, then take up what is pending."""
+        head = await self.events.head()
+        while not await self.read_models.reach(head, timeout=1.0):
+            log.info("projections are behind", extra={"position": self.read_models.position(), "head": head})
+        self._ready = True
+        log.info("ready", extra={"head": head})
+        await synchroniser.start()
+
+
+@asynccontextmanager
+async def running(
+    settings: Settings, projector_command: Sequence[str], *, listen: tuple[str, int]
+) -> AsyncIterator[tuple[Service, str]]:
+    """Run the service until the block ends. Yields it with the address it listens on.
+
+    Raises:
+        MasterKeyRefused, LogError, OSError: it cannot start; the text says why.
+    """
+    async with AsyncExitStack() as stack:
+        vault = open_vault(settings)
+        stack.callback(vault.close)
+        events = SqliteEventLog(settings.data / LOG_FILE, SealedMapper(vault.keys))
+        stack.callback(events.close)
+
+        # Before anything else is started, so that a taken port is noticed at once.
+        listening = _listening(*listen)
+        stack.callback(listening.close)
+        address = f"http://{listen[0]}:{listening.getsockname()[1]}"
+        service = Service(settings, vault, events, str(settings.public_url or address))
+        stack.callback(service.read_models.close)
+        stack.push_async_callback(service.gateway.close)
+        await finish_destructions(service.services)
+
+        projector = ProjectorProcess(projector_command, on_position=service.read_models.notify)
+        events.on_commit.append(lambda position: projector.wake())
+        await projector.start()
+        stack.push_async_callback(projector.stop)
+        stack.push_async_callback(service.jobs.close, JOBS_TIMEOUT)
+        synchroniser = Synchroniser(service.services)
+        stack.push_async_callback(synchroniser.stop)
+
+        runner = web.AppRunner(service.app, access_log=None, keepalive_timeout=30.0, shutdown_timeout=10.0)
+        await runner.setup()
+        stack.push_async_callback(runner.cleanup)
+        await web.SockSite(runner, listening).start()
+        getting_ready = asyncio.create_task(service.become_ready(synchroniser), name="becoming ready")
+        stack.push_async_callback(_cancelled, getting_ready)
+        yield service, address
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listening = socket.create_server((host, port), family=family, backlog=1_024)
+    listening.setblocking(False)
+    return listening
+
+
+async def _cancelled(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task

@@ -1,0 +1,54 @@
+"""`passbook simulate`: a bank to develop against, with people who do not exist."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from adapters.budget_insight.simulator import PASSWORD, SimulatorOptions, UnknownDataSet, logins, serve
+from scripts.options import stop
+
+
+def simulate(
+    port: Annotated[int, typer.Option(help="The port to listen on; 0 takes a free one.", min=0, max=65535)] = 8090,
+    host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
+    data_set: Annotated[
+        Path | None,
+        typer.Option(
+            "--data-set", metavar="DIR", exists=True, file_okay=False,
+            help="Serve the accounts of this data set too (the Berka bank's folder).", show_default=False,
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Same seed and same calls: same ids, rows and tokens.")] = 0,
+    list_logins: Annotated[bool, typer.Option("--list", help="List who can log in, and end.")] = False,
+) -> None:  # fmt: skip
+    """Run a simulated bank that speaks the Budget Insight 2.0 API, with its web page to log in."""
+    options = SimulatorOptions(seed=seed, data_set=data_set)
+    try:
+        if list_logins:
+            for login in logins(options):
+                typer.echo(f"{login.name:<16} {login.shows}")
+            return
+        asyncio.run(_serve(options, host, port))
+    except UnknownDataSet as error:
+        stop(str(error))
+    except OSError as error:
+        stop(f"cannot listen on {host}:{port}: {error.strerror}")
+
+
+async def _serve(options: SimulatorOptions, host: str, port: int) -> None:
+    ended = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, ended.set)
+    runner, address = await serve(options, host, port)
+    typer.echo(f"The simulated bank listens on {address}")
+    typer.echo(f"Log in as one of `passbook simulate --list`, with the password {PASSWORD}")
+    with contextlib.suppress(asyncio.CancelledError):
+        await ended.wait()
+    await runner.cleanup()
