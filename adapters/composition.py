@@ -1,6 +1,6 @@
 """Where everything with a plug meets: the one place that knows every concrete class.
 
-`Vault` is the data folder, open; `Service` is the running whole. Importing this does nothing.
+`Service` is the running whole. The data folder is opened by `storage`, which commands need without the doors.
 """
 
 from __future__ import annotations
@@ -12,26 +12,22 @@ import socket
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from hashlib import sha256
-from pathlib import Path
 
 from aiohttp import web
 
 from adapters.budget_insight.gateway import BudgetInsightGateway
 from adapters.clock import RandomIds, SystemClock
 from adapters.event_log.mapper import SealedMapper
-from adapters.event_log.sqlite import SqliteEventLog, SqliteLogSource
+from adapters.event_log.sqlite import SqliteEventLog
 from adapters.http.app import create_app
 from adapters.http.services import HttpServices, Readiness
 from adapters.jobs.in_process import InProcessJobs
 from adapters.keys.api_keys import ApiKeys
-from adapters.keys.keyring import SqliteKeyRing
-from adapters.keys.master import MasterKey, open_master_key
-from adapters.keys.secrets import SqliteSecretStore
 from adapters.projector_process import ProjectorProcess
 from adapters.read_models.memory import MemoryRows
 from adapters.read_models.queries import SqliteReadModels
 from adapters.settings import Settings
-from application import ports
+from adapters.storage import LOG_FILE, READ_MODELS_FOLDER, Vault, open_vault
 from application.erasure import finish_destructions
 from application.execute import Services
 from application.synchronise import Synchroniser
@@ -39,52 +35,9 @@ from domain.provider import BUDGET_INSIGHT
 
 log = logging.getLogger("passbook.service")
 
-LOG_FILE = "log.sqlite3"
-KEYS_FILE = "keys.sqlite3"
-SECRETS_FILE = "secrets.sqlite3"
-READ_MODELS_FOLDER = "read_models"
 DEFAULT_TENANT = "default"
 #: How long the work beside the requests may take at the end. Seconds.
 JOBS_TIMEOUT = 5.0
-
-
-class Vault:
-    """The data folder, open: for the one service that writes it, or for a command beside it that reads."""
-
-    def __init__(self, data: Path, master: MasterKey) -> None:
-        self.data = data
-        self.keys = SqliteKeyRing(data / KEYS_FILE, master)
-        self.secrets = SqliteSecretStore(data / SECRETS_FILE, self.keys)
-        self.api_keys = ApiKeys(self.secrets.database, master)
-
-    def close(self) -> None:
-        self.secrets.close()
-        self.keys.close()
-
-
-def open_vault(settings: Settings) -> Vault:
-    """Open keys and secrets for writing; make the folder and the master key at the very first start.
-
-    Raises:
-        MasterKeyRefused: the master key is missing, wrong, or not kept as it must be.
-        LogError: another process has the folder, or a file in it cannot be used.
-    """
-    master = open_master_key(settings.data, settings.master_key_file)
-    settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return Vault(settings.data, master)
-
-
-def open_source(settings: Settings) -> SqliteLogSource:
-    """The log, to be read beside a running service.
-
-    Raises:
-        MasterKeyRefused, LogError: there is no log to be read, or no key to it.
-    """
-    if not (settings.data / LOG_FILE).exists():
-        raise ports.LogError(f"there is no log in {settings.data}")
-    master = open_master_key(settings.data, settings.master_key_file)
-    keys = SqliteKeyRing(settings.data / KEYS_FILE, master, read_only=True)
-    return SqliteLogSource(settings.data / LOG_FILE, SealedMapper(keys))
 
 
 class Authenticator:

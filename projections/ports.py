@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple, Protocol
 
+import msgspec
+
 from domain.fact import Recorded
 
 
@@ -58,11 +60,26 @@ class Rows(Protocol):
         ...
 
 
+class Unreadable(msgspec.Struct, frozen=True, kw_only=True):
+    """A fact that is there and cannot be read: a missing key, a broken seal, an unknown name."""
+
+    stream: str
+    version: int
+    position: int
+    name: str
+    reason: str
+    """Ours and machine-readable: `key_missing`, `seal_broken`, `unknown_name`, `malformed`. No content."""
+
+
 class Source(Protocol):
     """The log, read in order."""
 
-    def read(self, after: int, limit: int) -> Sequence[Recorded]:
-        """The facts after a position, oldest first; `limit` at most, fewer where they are large."""
+    def read(self, after: int, limit: int) -> Sequence[Recorded | Unreadable]:
+        """The facts after a position, oldest first; `limit` at most, fewer where they are large.
+
+        One that cannot be read is delivered as `Unreadable` in its place. One whose key was destroyed is
+        no such case: it is a `Recorded` whose fact is `Erased`.
+        """
         ...
 
     def head(self) -> int: ...

@@ -6,9 +6,10 @@ from typing import Annotated
 
 import typer
 
-from adapters.composition import DEFAULT_TENANT, open_vault
+from adapters.composition import DEFAULT_TENANT
 from adapters.keys.database import CannotOpen
 from adapters.keys.master import MasterKeyRefused
+from adapters.storage import open_vault
 from application.ports import LogError
 from domain.streams import TENANT
 from scripts.options import Data, settings_with, stop

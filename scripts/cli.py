@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from scripts import api_keys, demo, projector, rebuild, replay_audit, serve, simulate
+from scripts import api_keys, demo, rebuild, replay_audit, serve, simulate
 
 
 def build() -> typer.Typer:
@@ -21,7 +21,6 @@ def build() -> typer.Typer:
     app.command("rebuild")(rebuild.rebuild)
     app.command("replay-audit")(replay_audit.replay_audit)
     app.add_typer(api_keys.app, name="api-keys")
-    app.command("projector", hidden=True)(projector.projector)
     return app
 
 

@@ -38,7 +38,7 @@ def serve(
 
 
 def projector_command(settings: Settings) -> list[str]:
-    return [sys.executable, "-m", "scripts.cli", "projector", "--data", str(settings.data.resolve())]
+    return [sys.executable, "-m", "scripts.projector", "--data", str(settings.data.resolve())]
 
 
 async def _serve(settings: Settings) -> None:

@@ -26,7 +26,7 @@ MAY_IMPORT = {
 }
 #: A clock, chance, and the network reach the core through ports only.
 FORBIDDEN_IN_CORE = {"time", "random", "secrets", "os", "socket", "sqlite3", "uuid.uuid4", "uuid.uuid1"}
-MAY_MEET_SIBLINGS = {"composition"}
+MAY_MEET_SIBLINGS = {"composition", "storage"}
 MODULES = sorted(path for room in MAY_IMPORT for path in (ROOT / room).rglob("*.py"))
 
 

@@ -1,0 +1,176 @@
+"""Budget Insight as the provider gateway that the use cases know."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import aiohttp
+
+from adapters.budget_insight import addresses, payloads, translate
+from adapters.budget_insight.client import Client
+from adapters.budget_insight.transport import REPLY_SECONDS, Retries, Transport, open_session
+from application.ports import (
+    AuthorisationNeeded,
+    Credentials,
+    ObservedAccount,
+    ObservedConnection,
+    ObservedPage,
+    ProviderRefused,
+    ProviderUser,
+    UnexpectedAnswer,
+)
+
+
+class BudgetInsightGateway:
+    """Implements `application.ports.ProviderGateway` over the API 2.0.
+
+    `base_url` stands in for `https://{domain}.biapi.pro` and `webview_url` for the address of the webview;
+    the paths below them stay. The session is opened at the first request and closed by `close`.
+    """
+
+    def __init__(
+        self,
+        *,
+        base_url: str | None = None,
+        webview_url: str | None = None,
+        session: Callable[[], aiohttp.ClientSession] = open_session,
+        retries: Retries | None = None,
+        reply_seconds: float = REPLY_SECONDS,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._base_url = base_url
+        self._webview_url = webview_url or addresses.WEBVIEW_URL
+        self._open_session = session
+        self._retries = retries or Retries()
+        self._reply_seconds = reply_seconds
+        self._now = now
+        self._session: aiohttp.ClientSession | None = None
+
+    async def close(self) -> None:
+        if self._session is not None:
+            await self._session.close()
+
+    def _client(self, credentials: Credentials) -> Client:
+        root = addresses.root_of(credentials["domain"], self._base_url)
+        if self._session is None or self._session.closed:
+            self._session = self._open_session()
+        transport = Transport(
+            self._session, retries=self._retries, reply_seconds=self._reply_seconds, now=self._now
+        )
+        return Client(transport, root)
+
+    async def create_user(self, credentials: Credentials) -> ProviderUser:
+        client = self._client(credentials)
+        user = await client.init_user(credentials)
+        token = payloads.secret_of(user.auth_token)
+        if user.type == "temporary":
+            token = await client.exchange_code(credentials, token)
+        return ProviderUser(reference=payloads.reference_of(user.id_user), token=token)
+
+    async def authorisation_url(
+        self,
+        credentials: Credentials,
+        user: ProviderUser,
+        *,
+        redirect_uri: str,
+        state: str,
+        connection: str | None = None,
+        language: str = "fr",
+    ) -> str:
+        code = await self._client(credentials).temporary_code(user.token)
+        query = {
+            "domain": addresses.host_of(credentials["domain"]),
+            "client_id": credentials["client_id"],
+            "redirect_uri": redirect_uri,
+            "code": code,
+            "state": state,
+        }
+        # `connect` on a bank that is connected already makes a second connection, with its own copy of all.
+        flow = "connect"
+        if connection is not None:
+            flow = "reconnect"
+            query["connection_id"] = connection
+        return addresses.webview(self._webview_url, language=language, flow=flow, query=query)
+
+    async def connection(
+        self, credentials: Credentials, user: ProviderUser, connection: str
+    ) -> ObservedConnection:
+        payload = await self._client(credentials).connection(user.token, connection)
+        if payloads.reference_of(payload.id) != connection:
+            raise UnexpectedAnswer("unexpected_shape")
+        # It may be null by their word; then the token alone says whose it is.
+        if payload.id_user is not None and payloads.reference_of(payload.id_user) != user.reference:
+            raise ProviderRefused("foreign_connection")
+        return translate.connection(payload, provider_user=user.reference)
+
+    async def refresh(self, credentials: Credentials, user: ProviderUser, connection: str) -> None:
+        await self._client(credentials).refresh_connection(user.token, connection)
+
+    async def accounts(
+        self, credentials: Credentials, user: ProviderUser, connection: str
+    ) -> Sequence[ObservedAccount]:
+        # An account does not name its bank: its connection does.
+        bank_name = (await self.connection(credentials, user, connection)).bank_name
+        rows = await self._client(credentials).accounts(user.token, connection)
+        for row in rows:
+            owner = payloads.lift(payloads.Account, row).id_user
+            if owner is not None and payloads.reference_of(owner) != user.reference:
+                raise UnexpectedAnswer("foreign_account")
+        accounts = [translate.account(row, connection=connection, bank_name=bank_name) for row in rows]
+        return [account for account in accounts if account.connection == connection]
+
+    async def transactions(
+        self,
+        credentials: Credentials,
+        user: ProviderUser,
+        *,
+        accounts: Sequence[ObservedAccount],
+        updated_since: datetime | None,
+    ) -> AsyncIterator[ObservedPage]:
+        """The user's list where only what is new is asked, which is one request for all accounts; each
+        account's own list where all is."""
+        exponents = {account.reference: account.exponent for account in accounts}
+        if not exponents:
+            return
+        client = self._client(credentials)
+        lists: Sequence[str | None] = [None] if updated_since is not None else list(exponents)
+        for account in lists:
+            async for rows in client.transactions(user.token, account=account, updated_since=updated_since):
+                yield _page(rows, account, exponents)
+
+    async def delete_connection(self, credentials: Credentials, user: ProviderUser, connection: str) -> None:
+        try:
+            await self._client(credentials).delete_connection(user.token, connection)
+        except ProviderRefused as refusal:
+            if refusal.reason != "not_found":
+                raise
+
+    async def delete_user(self, credentials: Credentials, user: ProviderUser) -> None:
+        client = self._client(credentials)
+        try:
+            try:
+                await client.delete_user(user.token)
+            except AuthorisationNeeded:
+                # The token is dead: with its user, or alone. Another one shows which.
+                await client.delete_user(await client.renew_token(credentials, user.reference))
+        except ProviderRefused as refusal:
+            if refusal.reason != "not_found":
+                raise
+
+
+def _page(
+    rows: Sequence[Mapping[str, Any]], account: str | None, exponents: Mapping[str, int]
+) -> ObservedPage:
+    """A page read whole, or not at all; rows of other accounts are left out."""
+    observed = []
+    newest: datetime | None = None
+    for row in rows:
+        if (read := translate.transaction(row, account=account, exponents=exponents)) is None:
+            continue
+        observed.append(read)
+        touched = translate.last_update(row)
+        if touched is not None and (newest is None or touched > newest):
+            newest = touched
+    return ObservedPage(rows=observed, last_update=newest)

@@ -1,0 +1,1 @@
+"""The Account Insights-compatible door."""

@@ -1,0 +1,75 @@
+"""What an operator asks: is it alive, is it ready, how is it doing."""
+
+from __future__ import annotations
+
+from inspect import isawaitable
+
+import msgspec
+
+from adapters.http.doors import OPEN
+from adapters.http.edge import EDGE
+from adapters.http.routing import TEXT, Answer, Asked, Route, ok
+from adapters.http.services import Readiness
+
+TAG = "Operations"
+
+
+class Health(msgspec.Struct):
+    status: str = "ok"
+
+
+async def read_health(asked: Asked) -> Answer:
+    return ok(Health())
+
+
+async def read_readiness(asked: Asked) -> Answer:
+    found = asked.http.readiness()
+    readiness = await found if isawaitable(found) else found
+    return ok(readiness, 200) if readiness.ready else ok(readiness, 503, **{"Retry-After": "1"})
+
+
+async def read_metrics(asked: Asked) -> Answer:
+    requests = asked.request.app[EDGE].requests
+    lines = ["# TYPE passbook_requests_total counter"]
+    for (route, status), count in sorted(requests.items()):
+        lines.append(f'passbook_requests_total{{route="{route}",status="{status}"}} {count}')
+    gauges = {
+        "passbook_log_head": await asked.services.log.head(),
+        "passbook_projection_position": asked.http.read_models.position(),
+        "passbook_pending_syncs": len(await asked.services.read_models.pending_syncs()),
+    }
+    for name, value in gauges.items():
+        lines += [f"# TYPE {name} gauge", f"{name} {value}"]
+    return Answer(body=("\n".join(lines) + "\n").encode(), content_type=TEXT)
+
+
+ROUTES = (
+    Route(
+        method="GET",
+        path="/healthz",
+        door=OPEN,
+        handler=read_health,
+        tag=TAG,
+        summary="Whether the process answers",
+        answers={200: Health},
+    ),
+    Route(
+        method="GET",
+        path="/readyz",
+        door=OPEN,
+        handler=read_readiness,
+        tag=TAG,
+        summary="Whether requests may be sent here",
+        answers={200: Readiness, 503: Readiness},
+    ),
+    Route(
+        method="GET",
+        path="/metrics",
+        door=OPEN,
+        handler=read_metrics,
+        tag=TAG,
+        summary="Counts and positions, for Prometheus",
+        answers={200: TEXT},
+        problems=(503,),
+    ),
+)

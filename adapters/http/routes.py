@@ -1,0 +1,23 @@
+"""All routes: the table of contents of the doors."""
+
+from __future__ import annotations
+
+from adapters.http import docs, operations
+from adapters.http.browser import routes as browser
+from adapters.http.insights import balances
+from adapters.http.native import api_keys
+from adapters.http.qard import banking, data_connections, providers, syncs, users
+from adapters.http.routing import Route
+
+ROUTES: tuple[Route, ...] = (
+    *providers.ROUTES,
+    *users.ROUTES,
+    *data_connections.ROUTES,
+    *syncs.ROUTES,
+    *banking.ROUTES,
+    *balances.ROUTES,
+    *api_keys.ROUTES,
+    *browser.ROUTES,
+    *operations.ROUTES,
+    *docs.ROUTES,
+)

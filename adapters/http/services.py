@@ -1,0 +1,89 @@
+"""What the doors need, put together once by the composition."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Protocol
+
+import msgspec
+
+from application.execute import Services
+from projections.ports import Rows
+
+
+class Queries(Protocol):
+    """The questions that the doors ask of the read models. Answered at once, in the event loop."""
+
+    def position(self) -> int:
+        """The position of the log that the rows hold."""
+        ...
+
+    def provider(self, tenant: str, name: str) -> Any | None: ...
+
+    def consumers(self, tenant: str, page: int, per_page: int) -> tuple[int, Sequence[Any]]: ...
+
+    def consumer(self, tenant: str, consumer_id: str) -> Any | None: ...
+
+    def connections(
+        self, tenant: str, consumer_id: str, page: int, per_page: int
+    ) -> tuple[int, Sequence[Any]]: ...
+
+    def connection(self, tenant: str, consumer_id: str, connection_id: str) -> Any | None: ...
+
+    def data_syncs(
+        self, tenant: str, consumer_id: str, page: int, per_page: int
+    ) -> tuple[int, Sequence[Any]]:
+        """Newest first."""
+        ...
+
+    def latest_data_syncs(self, tenant: str, consumer_id: str) -> Sequence[Any]: ...
+
+    def banking_accounts(
+        self, tenant: str, consumer_id: str, page: int, per_page: int
+    ) -> tuple[int, Sequence[bytes]]: ...
+
+    def transactions(
+        self,
+        tenant: str,
+        consumer_id: str,
+        account_id: str,
+        page: int,
+        per_page: int,
+        from_day: int | None,
+        to_day: int | None,
+        type: str | None,
+    ) -> tuple[int, Sequence[bytes]] | None:
+        """The booked rows, newest first; None where the consumer has no such account."""
+        ...
+
+    def cashflow(self, tenant: str, consumer_id: str) -> bytes | None: ...
+
+    def credit_insights(self, tenant: str, consumer_id: str) -> bytes | None: ...
+
+    def balances(self, tenant: str, consumer_id: str) -> Sequence[tuple[str, bool, bytes]]:
+        """By account id: the account, whether its balance or available is known, and its encoded report."""
+        ...
+
+
+class Readiness(msgspec.Struct, kw_only=True):
+    """Whether requests may be sent here, and what is missing if not, in words without internals."""
+
+    ready: bool
+    missing: list[str] = []
+    stalled_consumers: int = 0
+
+
+class HttpServices(msgspec.Struct, kw_only=True):
+    """Everything the doors reach the service through."""
+
+    services: Services
+    read_models: Queries
+    authenticate: Callable[[str], tuple[str, str] | None]
+    """The tenant and the id of a key; None if there is no such key."""
+    create_api_key: Callable[[str, bytes], str | Awaitable[str]]
+    """Make a key for a tenant under a command id, and return what its holder sends."""
+    readiness: Callable[[], Readiness | Awaitable[Readiness]]
+    scratch: Callable[[], Rows]
+    """An empty store of rows in memory, to fold the stream of a write's answer into."""
+    in_flight_max: int = 64
+    """Requests that one tenant may have under way at once."""

@@ -1,0 +1,1 @@
+"""Where the rows of read models are kept, and how they are asked for."""

@@ -1,0 +1,255 @@
+"""Cash flow: what came in and went out of each account by month, and what is answered of it.
+
+The sums are exact and of all accounts; the answer takes the checking and savings accounts, per currency.
+Closing balances walk back from the last reading: opening = closing - net, and the closing of the month
+before is that opening.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+import msgspec
+
+from domain.consumer_account import TransactionsFetched
+from domain.fact import Recorded
+from domain.transactions import Batch
+from projections import answers
+from projections.accounts import ACCOUNTS, OBSERVED, Account, cash_accounts, key_of, keys_of
+from projections.answers import CashflowMonth, CurrencyCashflow, major, qard_time
+from projections.erasure import forgotten, stream_of
+from projections.ports import Rows, Table
+from projections.times import first_day, moment, month_of, month_text, utc_day
+from projections.transactions import held
+
+
+class Month(NamedTuple):
+    """The booked rows of an account that have an amount, by the month they were booked in."""
+
+    account: bytes
+    month: int
+    income: str
+    """Minor units, as text: a sum may need more than 63 bits."""
+    expense: str
+    count: int
+    days: bytes
+    """Day of the month, net and count of each day that has rows, as JSON, oldest first."""
+
+
+class Cashflow(NamedTuple):
+    tenant: str
+    consumer: str
+    body: bytes
+    """`answers.Cashflow`."""
+
+
+MONTHS = Table("account_months", Month, key=2)
+CASHFLOWS = Table("cashflows", Cashflow, key=2)
+TABLES = (MONTHS, CASHFLOWS)
+
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(list[tuple[int, int, int]]).decode
+
+
+class Day(NamedTuple):
+    day: int
+    net: int
+    count: int
+
+
+# Facts
+
+
+def project(recorded: Recorded, rows: Rows) -> None:
+    """Fold one fact into the months."""
+    gone = forgotten(recorded)
+    if gone is not None:
+        for key in keys_of(gone, rows):
+            rows.delete(MONTHS, key)
+        return
+    fact = recorded.fact
+    if not isinstance(fact, TransactionsFetched):
+        return
+    stream = stream_of(recorded.stream)
+    if rows.get(ACCOUNTS, stream.tenant, stream.consumer, stream.id) is None:
+        return
+    key = key_of(stream.id)
+    moved: defaultdict[int, list[int]] = defaultdict(lambda: [0, 0, 0])
+    _move(moved, _booked(fact.added), 1)
+    if fact.modified:
+        _move(moved, _booked(fact.modified), 1)
+    if fact.modified or fact.removed:
+        taken = held(rows, key, (*fact.modified.references, *fact.removed.references))
+        _move(moved, ((row.booked_on, row.amount) for row in taken), -1)
+    _merge(moved, key, rows)
+
+
+def _booked(batch: Batch) -> Iterable[tuple[int, int | None]]:
+    if not batch.pending:
+        return zip(batch.booked_on, batch.amounts, strict=True)
+    pending = frozenset(batch.pending)
+    return [
+        pair
+        for index, pair in enumerate(zip(batch.booked_on, batch.amounts, strict=True))
+        if index not in pending
+    ]
+
+
+def _move(moved: dict[int, list[int]], pairs: Iterable[tuple[int, int | None]], sign: int) -> None:
+    """Add rows to their days: income, expense, count. `sign` is -1 for rows that are taken away."""
+    for day, amount in pairs:
+        if amount is None:
+            continue
+        sums = moved[day]
+        sums[amount < 0] += amount * sign
+        sums[2] += sign
+
+
+def _merge(moved: dict[int, list[int]], key: bytes, rows: Rows) -> None:
+    months: defaultdict[int, list[int]] = defaultdict(list)
+    for day in moved:
+        months[month_of(day)].append(day)
+    for month, days in months.items():
+        row = rows.get(MONTHS, key, month) or Month(key, month, "0", "0", 0, b"[]")
+        first = first_day(month)
+        by_day = {day: [net, count] for day, net, count in _decode(row.days)}
+        income, expense, count = int(row.income), int(row.expense), row.count
+        for day in days:
+            came, went, number = moved[day]
+            sums = by_day.setdefault(day - first + 1, [0, 0])
+            sums[0] += came + went
+            sums[1] += number
+            income += came
+            expense += went
+            count += number
+        if count == 0:
+            rows.delete(MONTHS, key, month)
+            continue
+        kept = [(day, net, number) for day, (net, number) in sorted(by_day.items()) if number]
+        rows.put(MONTHS, Month(key, month, str(income), str(expense), count, _encode(kept)))
+
+
+def days_of(rows: Rows, account_id: str) -> Iterator[Day]:
+    """The days on which something was booked, oldest first, with their net."""
+    for row in rows.scan(MONTHS, key_of(account_id)):
+        before = first_day(row.month) - 1
+        for day, net, count in _decode(row.days):
+            yield Day(before + day, net, count)
+
+
+# The answer
+
+
+def finish(rows: Rows, tenant: str, consumer: str) -> None:
+    """Write down what is answered about a consumer."""
+    observed = rows.get(OBSERVED, tenant, consumer)
+    if observed is None:
+        rows.delete(CASHFLOWS, tenant, consumer)
+        return
+    accounts = cash_accounts(rows, tenant, consumer)
+    body = answers.encode(answer(accounts, rows, observed.recorded_at))
+    row = Cashflow(tenant, consumer, body)
+    if rows.get(CASHFLOWS, tenant, consumer) != row:
+        rows.put(CASHFLOWS, row)
+
+
+def answer(accounts: list[Account], rows: Rows, computed_at: int | None) -> answers.Cashflow:
+    """The cash flow of these accounts, the currency with the most transactions first."""
+    by_currency: defaultdict[str, list[Account]] = defaultdict(list)
+    for account in accounts:
+        by_currency[account.currency].append(account)
+    day = max((account.as_of for account in accounts if account.as_of is not None), default=None)
+    reference_month = None if day is None else month_of(utc_day(day))
+    flows = [
+        (sum(month.transactions_count for month in flow.months), flow)
+        for flow in (
+            _currency(currency, of_currency, rows, reference_month)
+            for currency, of_currency in by_currency.items()
+        )
+    ]
+    flows.sort(key=lambda counted: (-counted[0], counted[1].currency))
+    main = flows[0][1] if flows else NOTHING
+    source = by_currency[main.currency][0] if flows else None
+    return answers.Cashflow(
+        **msgspec.structs.asdict(main),
+        other_currencies=[flow for _, flow in flows[1:]],
+        computed_at=None if computed_at is None else qard_time(moment(computed_at)),
+        provider_name=None if source is None else source.provider,
+        data_connection_id=None if source is None else source.connection,
+    )
+
+
+NOTHING = CurrencyCashflow(
+    currency=None,
+    from_month=None,
+    to_month=None,
+    total_income=None,
+    total_expense=None,
+    net=None,
+    months=[],
+    accounts=[],
+)
+
+
+def _currency(
+    currency: str, accounts: list[Account], rows: Rows, reference_month: int | None
+) -> CurrencyCashflow:
+    exponent = max(account.exponent for account in accounts)
+    nothing = msgspec.structs.replace(
+        NOTHING, currency=currency, accounts=[account.id for account in accounts]
+    )
+    sums: defaultdict[int, list[int]] = defaultdict(lambda: [0, 0, 0])
+    for account in accounts:
+        scale = 10 ** (exponent - account.exponent)
+        for row in rows.scan(MONTHS, key_of(account.id)):
+            month = sums[row.month]
+            month[0] += int(row.income) * scale
+            month[1] += int(row.expense) * scale
+            month[2] += row.count
+    if not sums:
+        return nothing
+    first, last = min(sums), max(sums)
+    if reference_month is not None:
+        last = max(last, reference_month)
+    closing = _closing(accounts, exponent)
+    months: list[CashflowMonth] = []
+    for month in range(last, first - 1, -1):
+        income, expense, count = sums.get(month, (0, 0, 0))
+        net = income + expense
+        opening = None if closing is None else closing - net
+        months.append(
+            CashflowMonth(
+                month=month_text(month),
+                income=major(income, exponent),
+                expense=major(expense, exponent),
+                net=major(net, exponent),
+                opening_balance=None if opening is None else major(opening, exponent),
+                closing_balance=None if closing is None else major(closing, exponent),
+                transactions_count=count,
+            )
+        )
+        closing = opening
+    months.reverse()
+    total_income = sum(income for income, _, _ in sums.values())
+    total_expense = sum(expense for _, expense, _ in sums.values())
+    return msgspec.structs.replace(
+        nothing,
+        from_month=month_text(first),
+        to_month=month_text(last),
+        total_income=major(total_income, exponent),
+        total_expense=major(total_expense, exponent),
+        net=major(total_income + total_expense, exponent),
+        months=months,
+    )
+
+
+def _closing(accounts: list[Account], exponent: int) -> int | None:
+    """What the accounts hold together; None where the balance of one is not known."""
+    closing = 0
+    for account in accounts:
+        if account.balance is None:
+            return None
+        closing += account.balance * 10 ** (exponent - account.exponent)
+    return closing

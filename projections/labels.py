@@ -1,0 +1,34 @@
+"""What the wordings of recurring payments have in common."""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+
+_MONTHS = (
+    "JANUARY|FEBRUARY|MARCH|APRIL|JUNE|JULY|AUGUST|SEPTEMBER|OCTOBER|NOVEMBER|DECEMBER"
+    "|JANVIER|FÉVRIER|FEVRIER|MARS|AVRIL|MAI|JUIN|JUILLET|AOÛT|AOUT|SEPTEMBRE|OCTOBRE|NOVEMBRE|DÉCEMBRE|DECEMBRE"
+    "|JANV|JAN|FÉVR|FEVR|FEB|FÉV|FEV|MAR|AVR|APR|MAY|JUIL|JUN|JUL|AOU|AUG|SEPT|SEP|OCT|NOV|DÉC|DEC"
+)
+#: A day, the name of a month, and a year perhaps: `12 MARS 2024`, `03JAN24`. All parts are bounded.
+_NAMED_DATE = re.compile(rf"(?<!\d)\d{{1,2}}[ ./-]?(?:{_MONTHS})\.?(?:[ ./-]?\d{{2,4}})?(?![^\W\d_])")
+#: What is left of a card number: crosses or stars in place of digits, and the digits around them.
+_MASK = re.compile(r"(?<![^\W\d_])[\dX*]*(?:X[X*]|\*[X*]|[\d*]X[\dX*])[\dX*]*(?![^\W\d_])")
+#: Letters in a row; an apostrophe or an ampersand between letters does not part them.
+_WORD = re.compile(r"[^\W\d_]+(?:['’&][^\W\d_]+)*")
+
+# A wording comes back every month, and a document is made anew with every sync.
+_WORDINGS_MAX = 65_536
+
+
+@lru_cache(maxsize=_WORDINGS_MAX)
+def label_root(wording: str | None) -> str:
+    """The wording in capitals, without dates, digits, card masks and punctuation.
+
+    `CB Carrefour Paris 12/03/24 4974XXXXXXXX1234` is `CB CARREFOUR PARIS`. Takes time in proportion to its length.
+    """
+    if not wording:
+        return ""
+    text = _NAMED_DATE.sub(" ", wording.upper())
+    # Dates in digits are digits and punctuation.
+    return " ".join(_WORD.findall(_MASK.sub(" ", text)))

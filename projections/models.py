@@ -1,0 +1,67 @@
+"""All read models, in the order in which a fact goes through them.
+
+A model that asks what another held before a fact comes before it: cash flow takes edited rows off its
+months while the transactions still have them, and what is forgotten is listed under the accounts until the end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from domain import streams
+from domain.fact import Recorded
+from projections import (
+    accounts,
+    balances,
+    banking_accounts,
+    cashflow,
+    credit_insights,
+    directory,
+    stalled,
+    transactions,
+)
+from projections.erasure import stream_of
+from projections.ports import Rows, Table
+
+MODELS = (directory, cashflow, transactions, balances, credit_insights, banking_accounts, accounts)
+ALL_TABLES: tuple[Table, ...] = tuple(
+    table for model in (stalled, *MODELS) for table in model.TABLES
+)
+
+_project = (directory.project, cashflow.project, transactions.project, accounts.project)
+_finish = (banking_accounts.finish, balances.finish, cashflow.finish, credit_insights.finish)
+
+Consumer = tuple[str, str]
+"""Tenant and consumer."""
+
+
+def project(recorded: Recorded, rows: Rows) -> None:
+    """Fold one fact into all read models. Their documents are made afterwards, by `finish`."""
+    for step in _project:
+        step(recorded, rows)
+
+
+def changed_by(recorded: Recorded) -> Consumer | None:
+    """The consumer whose documents a fact may change."""
+    stream = stream_of(recorded.stream)
+    if stream.aggregate in (streams.CONSUMER, streams.CONSUMER_ACCOUNT):
+        return stream.tenant, stream.consumer
+    return None
+
+
+def finish(rows: Rows, consumers: Iterable[Consumer]) -> None:
+    """Make the documents of these consumers from their rows."""
+    for tenant, consumer in sorted(consumers):
+        for step in _finish:
+            step(rows, tenant, consumer)
+
+
+def fold(facts: Iterable[Recorded], rows: Rows) -> None:
+    """Fold facts into rows and make the documents, all at once: a write's answer, or a moment in the past."""
+    consumers: set[Consumer] = set()
+    for recorded in facts:
+        project(recorded, rows)
+        consumer = changed_by(recorded)
+        if consumer is not None:
+            consumers.add(consumer)
+    finish(rows, consumers)

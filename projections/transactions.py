@@ -1,0 +1,311 @@
+"""Transactions of each account, in the order in which they are asked for, and how many there are.
+
+The paged table holds booked rows, newest value day first. A row's answer is kept as its variable parts
+between marks, since the rest is the same for all rows of an account: `expand` fills it in. Pending rows are
+kept apart and counted nowhere; of a removed row its reference stays, so that it can come back under its id.
+"""
+
+from __future__ import annotations
+
+from binascii import hexlify
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from operator import sub
+from typing import Any, NamedTuple
+
+import msgspec
+
+from domain.consumer_account import TransactionsFetched
+from domain.fact import Recorded
+from domain.transactions import DIGEST_SIZE, ID_SIZE, Batch
+from projections.accounts import ACCOUNTS, Account, key_of, keys_of
+from projections.erasure import forgotten, stream_of
+from projections.ports import Index, Rows, Table
+from projections.times import day_text, month_of
+
+BANK = "BANK"
+#: The contract's name of each raw kind; what has none answers BANK.
+TYPES = {
+    "transfer": "TRANSFER",
+    "payback": "TRANSFER",
+    "order": "ORDER",
+    "check": "CHECK",
+    "withdrawal": "WITHDRAWAL",
+    "bank": BANK,
+    "card": "CARD",
+    "deferred_card": "CARD",
+    "summary_card": "CARD",
+    "card_summary": "CARD",
+}
+#: In `COUNTS`, the row for all types.
+ALL_TYPES = ""
+
+
+class Transaction(NamedTuple):
+    """A booked row."""
+
+    account: bytes
+    newest: int
+    """Minus the value day: a forward scan gives the newest day first, and ids ascending."""
+    id: bytes
+    reference: str
+    digest: bytes
+    booked_on: int
+    amount: int | None
+    kind: str
+    body: bytes
+    """The parts of the answer, between marks."""
+
+
+class Pending(NamedTuple):
+    account: bytes
+    reference: str
+    id: bytes
+    digest: bytes
+    value_day: int
+    booked_on: int
+    amount: int | None
+    kind: str
+    body: bytes
+
+
+class Removed(NamedTuple):
+    account: bytes
+    reference: str
+    id: bytes
+    digest: bytes
+
+
+class Count(NamedTuple):
+    account: bytes
+    type: str
+    month: int
+    """The month of the value day, counted from year 0."""
+    count: int
+
+
+class Shift(NamedTuple):
+    account: bytes
+    days: int
+    """The most days that ever lay between a row's booking and its value day, so that a window of booking days is a
+    range of this table's key."""
+
+
+TRANSACTIONS = Table(
+    "transactions", Transaction, key=3, indices=(Index("by_reference", ("account", "reference")),)
+)
+PENDING = Table("pending_transactions", Pending, key=2)
+REMOVED = Table("removed_transactions", Removed, key=2)
+COUNTS = Table("transaction_counts", Count, key=3)
+SHIFTS = Table("transaction_shifts", Shift, key=1)
+TABLES = (TRANSACTIONS, PENDING, REMOVED, COUNTS, SHIFTS)
+
+_json = msgspec.json.Encoder().encode
+_text = msgspec.json.Decoder(str | None).decode
+
+
+def type_of(kind: str) -> str:
+    return TYPES.get(kind, BANK)
+
+
+def kinds_of(type: str) -> tuple[str, ...]:
+    """The raw kinds of a type; for BANK those that it is not."""
+    if type == BANK:
+        return tuple(sorted(kind for kind, name in TYPES.items() if name != BANK))
+    return tuple(sorted(kind for kind, name in TYPES.items() if name == type))
+
+
+# Facts
+
+
+def project(recorded: Recorded, rows: Rows) -> None:
+    """Fold one fact into the transactions."""
+    gone = forgotten(recorded)
+    if gone is not None:
+        for key in keys_of(gone, rows):
+            for table in TABLES:
+                rows.delete(table, key)
+        return
+    fact = recorded.fact
+    if not isinstance(fact, TransactionsFetched):
+        return
+    stream = stream_of(recorded.stream)
+    account = rows.get(ACCOUNTS, stream.tenant, stream.consumer, stream.id)
+    if account is None:
+        return
+    key = key_of(account.id)
+    changes: Counter[tuple[str, int]] = Counter()
+    _add(fact.added, key, account, rows, changes)
+    if fact.modified:
+        _take(fact.modified.references, key, rows, changes)
+        _add(fact.modified, key, account, rows, changes)
+    if fact.removed:
+        _remove(fact, key, rows, changes)
+    _count(changes, key, rows)
+
+
+def held(rows: Rows, key: bytes, references: Iterable[str]) -> list[Transaction]:
+    """The booked rows of an account that have these references."""
+    return [row for reference in references for row in rows.find(TRANSACTIONS, "by_reference", key, reference)]
+
+
+def _add(batch: Batch, key: bytes, account: Account, rows: Rows, changes: Counter[tuple[str, int]]) -> None:
+    if not batch.references:
+        return
+    days = value_days(batch)
+    booked = _rows(batch, days, key, account.exponent)
+    if batch.pending:
+        pending = frozenset(batch.pending)
+        for index in sorted(pending):
+            _, newest, id, reference, digest, *rest = booked[index]
+            rows.put(PENDING, Pending(key, reference, id, digest, -newest, *rest))
+        booked = [row for index, row in enumerate(booked) if index not in pending]
+    rows.put_many(TRANSACTIONS, booked)
+    changes.update([(TYPES.get(row[7], BANK), month_of(-row[1])) for row in booked])
+    if days is not batch.booked_on:
+        _note_shift(max(map(abs, map(sub, days, batch.booked_on))), key, rows)
+    if next(iter(rows.scan(REMOVED, key)), None) is not None:
+        for reference in batch.references:
+            rows.delete(REMOVED, key, reference)
+
+
+def value_days(batch: Batch) -> list[int]:
+    """The value day of each row: the day it was booked where the source gives none."""
+    if not any(day is not None for day in batch.value_on):
+        return batch.booked_on
+    return [
+        booked if value is None else value
+        for value, booked in zip(batch.value_on, batch.booked_on, strict=True)
+    ]
+
+
+def _note_shift(days: int, key: bytes, rows: Rows) -> None:
+    noted = rows.get(SHIFTS, key)
+    if days > (0 if noted is None else noted.days):
+        rows.put(SHIFTS, Shift(key, days))
+
+
+def _take(references: Sequence[str], key: bytes, rows: Rows, changes: Counter[tuple[str, int]]) -> None:
+    """Take rows out of the tables, as if they had never been there."""
+    for row in held(rows, key, references):
+        rows.delete(TRANSACTIONS, *row[:3])
+        changes[type_of(row.kind), month_of(-row.newest)] -= 1
+    for reference in references:
+        rows.delete(PENDING, key, reference)
+
+
+def _remove(
+    fact: TransactionsFetched, key: bytes, rows: Rows, changes: Counter[tuple[str, int]]
+) -> None:
+    removed = fact.removed
+    digests = {row.reference: row.digest for row in held(rows, key, removed.references)}
+    for index, reference in enumerate(removed.references):
+        pending = rows.get(PENDING, key, reference)
+        digest = digests.get(reference, b"" if pending is None else pending.digest)
+        id = removed.ids[index * ID_SIZE : (index + 1) * ID_SIZE]
+        rows.put(REMOVED, Removed(key, reference, id, digest))
+    _take(removed.references, key, rows, changes)
+
+
+def _count(changes: Counter[tuple[str, int]], key: bytes, rows: Rows) -> None:
+    deltas: Counter[tuple[str, int]] = Counter()
+    for (type, month), change in changes.items():
+        deltas[type, month] += change
+        deltas[ALL_TYPES, month] += change
+    for (type, month), change in deltas.items():
+        if change == 0:
+            continue
+        row = rows.get(COUNTS, key, type, month)
+        count = change if row is None else row.count + change
+        if count == 0:
+            rows.delete(COUNTS, key, type, month)
+        else:
+            rows.put(COUNTS, Count(key, type, month, count))
+
+
+# The answer of a row
+
+
+def _rows(batch: Batch, days: list[int], key: bytes, exponent: int) -> list[tuple[Any, ...]]:
+    """Every row of a batch as a row of `TRANSACTIONS`, column by column: this is where a rebuild spends its time."""
+    ids = [batch.ids[start : start + ID_SIZE] for start in range(0, len(batch.ids), ID_SIZE)]
+    digests = [batch.digests[at : at + DIGEST_SIZE] for at in range(0, len(batch.digests), DIGEST_SIZE)]
+    return [
+        (
+            key,
+            -day,
+            id,
+            reference,
+            digest,
+            booked_on,
+            amount,
+            kind,
+            b"%s-%s-%s-%s-%s\x01%s\x02%s\x03%s\x04%s\x05%s"
+            % (
+                (name := hexlify(id))[:8],
+                name[8:12],
+                name[12:16],
+                name[16:20],
+                name[20:],
+                number,
+                b"null" if initiated is None else _quoted_time(initiated),
+                day_text(day).encode(),
+                _json(wording),
+                TYPES.get(kind, BANK).encode(),
+            ),
+        )
+        for id, day, reference, digest, booked_on, amount, number, kind, initiated, wording in zip(
+            ids,
+            days,
+            batch.references,
+            digests,
+            batch.booked_on,
+            batch.amounts,
+            _numbers(batch.amounts, exponent),
+            batch.kinds,
+            batch.initiated_on,
+            batch.wordings,
+            strict=True,
+        )
+    ]
+
+
+def _quoted_time(day: int) -> bytes:
+    return b'"%s 00:00:00"' % day_text(day).encode()
+
+
+def _numbers(amounts: list[int | None], exponent: int) -> list[bytes]:
+    """Amounts as JSON numbers in major units, with exactly the currency's decimals."""
+    if exponent == 0:
+        return [b"null" if amount is None else b"%d" % amount for amount in amounts]
+    # A digit before the point, and the sign.
+    credit, debit = b"%%0%dd" % (exponent + 1), b"%%0%dd" % (exponent + 2)
+    return [
+        b"null"
+        if amount is None
+        else (text := (credit if amount >= 0 else debit) % amount)[:-exponent] + b"." + text[-exponent:]
+        for amount in amounts
+    ]
+
+
+def expand(account: Account, bodies: Sequence[bytes]) -> list[bytes]:
+    """The answers of rows of an account: `answers.BankTransaction` as JSON."""
+    if not bodies:
+        return []
+    # No control character stands in JSON text, so that marks can't be mistaken.
+    text = b"\x00".join(bodies)
+    text = text.replace(b"\x01", b'","account_id":%s,"amount":' % _json(account.id))
+    text = text.replace(b"\x02", b',"currency":%s,"initiated_at":' % _json(account.currency))
+    text = text.replace(b"\x03", b',"value_date":"')
+    text = text.replace(b"\x04", b' 00:00:00","description":')
+    text = text.replace(b"\x05", b',"transaction_type":"')
+    tail = b'","provider_name":%s,"data_connection_id":%s}' % (
+        _json(account.provider),
+        _json(account.connection),
+    )
+    text = text.replace(b"\x00", tail + b'\x00{"id":"')
+    return (b'{"id":"' + text + tail).split(b"\x00")
+
+
+def wording_of(row: Transaction) -> str | None:
+    return _text(row.body[row.body.index(b"\x04") + 1 : row.body.index(b"\x05")])

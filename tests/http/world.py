@@ -1,0 +1,364 @@
+"""A small world behind the doors: a log and rows in memory, a bank that says yes, and a clock that stands."""
+
+from __future__ import annotations
+
+import hmac
+import itertools
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from adapters.http import HttpServices, Readiness
+from application.execute import Services
+from application.ports import (
+    Append,
+    Appended,
+    Command,
+    Conflict,
+    ObservedConnection,
+    ProviderError,
+    ProviderUser,
+    Snapshot,
+)
+from domain import registry
+from domain.consumer import ConsumerErased
+from domain.fact import Erased, Recorded
+from projections import directory
+from projections.ports import Table
+
+NOON = datetime(2026, 3, 2, 12, 0, 0, 250_000, tzinfo=UTC)
+KEYS = {"key-of-ours": ("ours", "k1"), "key-of-theirs": ("theirs", "k2")}
+
+
+class MemoryLog:
+    def __init__(self) -> None:
+        self.recorded: list[Recorded] = []
+        self.commands: dict[tuple[str, bytes], Command] = {}
+        self.unavailable: Exception | None = None
+        self.told: Callable[[Recorded], None] = lambda recorded: None
+
+    async def facts(self, stream: str, *, after: int = 0, upto: int | None = None) -> list[Recorded]:
+        self._check()
+        return [
+            recorded
+            for recorded in self.recorded
+            if recorded.stream == stream and after < recorded.version <= (upto or 10**9)
+        ]
+
+    async def streams(self, prefix: str) -> list[str]:
+        return sorted({recorded.stream for recorded in self.recorded if recorded.stream.startswith(prefix)})
+
+    async def head(self) -> int:
+        self._check()
+        return len(self.recorded)
+
+    async def position_of(self, stream: str, version: int) -> int:
+        return next(r.position for r in self.recorded if (r.stream, r.version) == (stream, version))
+
+    async def append(self, append: Append) -> Appended:
+        self._check()
+        context = append.context
+        if (context.tenant, context.command_id) in self.commands:
+            raise Conflict
+        first = len(self.recorded) + 1
+        for change in append.changes:
+            version = len(await self.facts(change.stream))
+            if version != change.expected_version:
+                raise Conflict
+            for offset, fact in enumerate(change.facts, 1):
+                recorded = Recorded(
+                    stream=change.stream,
+                    version=version + offset,
+                    position=len(self.recorded) + 1,
+                    name=registry.NAMES[type(fact)],
+                    recorded_at=append.recorded_at,
+                    actor=context.actor,
+                    fact=fact,
+                    command_id=context.command_id,
+                )
+                self.recorded.append(recorded)
+                self.told(recorded)
+        last = len(self.recorded)
+        if context.input_digest:
+            self.commands[context.tenant, context.command_id] = Command(
+                input_digest=context.input_digest,
+                subject=append.subject,
+                version=append.subject_version,
+                first_position=first,
+                last_position=last,
+            )
+        return Appended(first, last)
+
+    async def command(self, tenant: str, command_id: bytes) -> Command | None:
+        return self.commands.get((tenant, command_id))
+
+    async def snapshot(self, stream: str) -> Snapshot | None:
+        return None
+
+    async def keep_snapshot(self, snapshot: Snapshot) -> None: ...
+
+    def forget(self, prefix: str) -> None:
+        for index, recorded in enumerate(self.recorded):
+            if recorded.stream.startswith(prefix) and not isinstance(recorded.fact, ConsumerErased):
+                self.recorded[index] = Recorded(
+                    stream=recorded.stream,
+                    version=recorded.version,
+                    position=recorded.position,
+                    name=recorded.name,
+                    recorded_at=recorded.recorded_at,
+                    actor=recorded.actor,
+                    fact=Erased(recorded.name),
+                )
+
+    def _check(self) -> None:
+        if self.unavailable is not None:
+            raise self.unavailable
+
+
+class MemoryRows:
+    def __init__(self) -> None:
+        self.tables: dict[str, dict[tuple[Any, ...], Any]] = {}
+
+    def get(self, table: Table, *key: Any) -> Any | None:
+        return self.tables.get(table.name, {}).get(key)
+
+    def put(self, table: Table, row: tuple[Any, ...]) -> None:
+        self.tables.setdefault(table.name, {})[tuple(row[: table.key])] = row
+
+    def put_many(self, table: Table, rows: Sequence[tuple[Any, ...]]) -> None:
+        for row in rows:
+            self.put(table, row)
+
+    def delete(self, table: Table, *key: Any) -> None:
+        held = self.tables.get(table.name, {})
+        for found in [k for k in held if k[: len(key)] == key]:
+            del held[found]
+
+    def scan(self, table: Table, *prefix: Any, at_least: Any = None, at_most: Any = None) -> Any:
+        held = self.tables.get(table.name, {})
+        return iter([held[key] for key in sorted(held) if key[: len(prefix)] == prefix])
+
+    def find(self, table: Table, index: str, *values: Any) -> Any:
+        columns = next(i.columns for i in table.indices if i.name == index)[: len(values)]
+        held = self.tables.get(table.name, {}).values()
+        return iter([row for row in held if tuple(getattr(row, c) for c in columns) == values])
+
+
+class MemoryReadModels:
+    """The directory as it is projected, and whatever banking rows a test puts there."""
+
+    def __init__(self, log: MemoryLog) -> None:
+        self.log = log
+        self.rows = MemoryRows()
+        self.behind = False
+        self.broken: Exception | None = None
+        self.accounts: dict[tuple[str, str], list[tuple[str, bool, bytes, bytes]]] = {}
+        self.rows_of_account: dict[str, list[bytes]] = {}
+        self.asked: list[tuple[Any, ...]] = []
+        log.told = lambda recorded: directory.project(recorded, self.rows)
+
+    # application.ports.ReadModels
+
+    async def reach(self, position: int, timeout: float) -> bool:
+        return not self.behind and position <= len(self.log.recorded)
+
+    async def pending_syncs(self) -> list[tuple[str, str]]:
+        return [(row.stream, row.sync) for row in self.rows.scan(directory.PENDING_SYNCS)]
+
+    async def known(self, tenant: str, account_id: str, references: Sequence[str]) -> Mapping[str, Any]:
+        return {}
+
+    async def stream_of_connection(self, connection_id: str) -> str | None:
+        return next((row.stream for row in self.rows.find(directory.CONNECTIONS, "by_id", connection_id)), None)
+
+    async def consumer_gone(self, tenant: str, consumer_id: str) -> bool:
+        return self.consumer(tenant, consumer_id) is None
+
+    # adapters.http.services.Queries
+
+    def position(self) -> int:
+        return len(self.log.recorded)
+
+    def provider(self, tenant: str, name: str) -> Any:
+        if self.broken:
+            raise self.broken
+        return self.rows.get(directory.PROVIDERS, tenant, name)
+
+    def consumers(self, tenant: str, page: int, per_page: int) -> Any:
+        return _page(sorted(self.rows.scan(directory.CONSUMERS, tenant), key=_position), page, per_page)
+
+    def consumer(self, tenant: str, consumer_id: str) -> Any:
+        return self.rows.get(directory.CONSUMERS, tenant, consumer_id)
+
+    def connections(self, tenant: str, consumer: str, page: int, per_page: int) -> Any:
+        rows = sorted(self.rows.scan(directory.CONNECTIONS, tenant, consumer), key=_position)
+        return _page(rows, page, per_page)
+
+    def connection(self, tenant: str, consumer: str, connection: str) -> Any:
+        return self.rows.get(directory.CONNECTIONS, tenant, consumer, connection)
+
+    def data_syncs(self, tenant: str, consumer: str, page: int, per_page: int) -> Any:
+        rows = sorted(self.rows.scan(directory.DATA_SYNCS, tenant, consumer), key=_position, reverse=True)
+        return _page(rows, page, per_page)
+
+    def latest_data_syncs(self, tenant: str, consumer: str) -> Any:
+        return [
+            self.rows.get(directory.DATA_SYNCS, tenant, consumer, latest.id)
+            for latest in self.rows.scan(directory.LATEST_DATA_SYNCS, tenant, consumer)
+        ]
+
+    def banking_accounts(self, tenant: str, consumer: str, page: int, per_page: int) -> Any:
+        return _page([row[3] for row in self.accounts.get((tenant, consumer), [])], page, per_page)
+
+    def transactions(
+        self, tenant: str, consumer: str, account: str, page: int, per_page: int, *filters: Any
+    ) -> Any:
+        self.asked.append(filters)
+        if account not in {row[0] for row in self.accounts.get((tenant, consumer), [])}:
+            return None
+        return _page(self.rows_of_account.get(account, []), page, per_page)
+
+    def cashflow(self, tenant: str, consumer: str) -> bytes | None:
+        return None
+
+    def credit_insights(self, tenant: str, consumer: str) -> bytes | None:
+        return None
+
+    def balances(self, tenant: str, consumer: str) -> Any:
+        return sorted(row[:3] for row in self.accounts.get((tenant, consumer), []))
+
+
+def _position(row: Any) -> tuple[int, int]:
+    return row.position, -getattr(row, "ordinal", 0)
+
+
+def _page(rows: Sequence[Any], page: int, per_page: int) -> tuple[int, Sequence[Any]]:
+    return len(rows), rows[(page - 1) * per_page : page * per_page]
+
+
+class MemoryKeys:
+    def __init__(self, log: MemoryLog) -> None:
+        self.log = log
+
+    def keyed_hash(self, tenant: str, purpose: str, data: bytes) -> bytes:
+        return hmac.digest(f"{tenant}/{purpose}".encode(), data, "sha256")
+
+    async def announce_destruction(self, scope: str) -> None: ...
+
+    async def destroy(self, scope: str) -> None:
+        self.log.forget(f"{scope}/")
+
+    async def announced(self) -> Sequence[str]:
+        return ()
+
+    async def withdraw_announcement(self, scope: str) -> None: ...
+
+
+class MemorySecrets:
+    def __init__(self) -> None:
+        self.held: dict[str, tuple[str, str, bytes]] = {}
+
+    async def put(self, scope: str, name: str, secret: bytes) -> str:
+        reference = f"s{len(self.held)}"
+        self.held[reference] = (scope, name, secret)
+        return reference
+
+    async def get(self, reference: str) -> bytes | None:
+        return self.held[reference][2] if reference in self.held else None
+
+    async def find(self, scope: str, name: str) -> bytes | None:
+        return next((s for where, named, s in reversed(self.held.values()) if (where, named) == (scope, name)), None)
+
+    async def forget_others(self, scope: str, name: str, keep: str) -> None: ...
+
+
+class AgreeableBank:
+    """Opens its page for everybody, and says that connection 7 is theirs."""
+
+    def __init__(self) -> None:
+        self.failing: ProviderError | None = None
+        self.states: list[str] = []
+
+    async def create_user(self, credentials: Mapping[str, str]) -> ProviderUser:
+        if self.failing:
+            raise self.failing
+        return ProviderUser("5", "token")
+
+    async def authorisation_url(
+        self, credentials: Any, user: Any, *, redirect_uri: str, state: str, connection: Any = None, language: str = "fr"
+    ) -> str:
+        self.states.append(state)
+        return f"https://webview.example/{language}/connect?state={state}&code=c"
+
+    async def connection(self, credentials: Any, user: ProviderUser, connection: str) -> ObservedConnection:
+        return ObservedConnection(
+            reference=connection, provider_user=user.reference if connection == "7" else "666", settled=True
+        )
+
+    async def delete_connection(self, *_: Any) -> None: ...
+
+    async def delete_user(self, *_: Any) -> None: ...
+
+
+class NoJobs:
+    def start(self, name: str, work: Coroutine[Any, Any, None]) -> None:
+        work.close()
+
+
+class StandingClock:
+    def __init__(self) -> None:
+        self.time = NOON
+
+    def now(self) -> datetime:
+        return self.time
+
+    def move(self, **by: int) -> None:
+        self.time += timedelta(**by)
+
+    async def sleep(self, seconds: float) -> None: ...
+
+
+class CountedIds:
+    def __init__(self) -> None:
+        self.count = itertools.count(1)
+
+    def uuid(self) -> str:
+        return str(UUID(int=next(self.count) << 64 | 7, version=4))
+
+    def token(self, size: int) -> bytes:
+        return hmac.digest(b"ids", str(next(self.count)).encode(), "sha256")[:size]
+
+
+class World:
+    def __init__(self, public_url: str = "http://passbook.example") -> None:
+        self.log = MemoryLog()
+        self.read_models = MemoryReadModels(self.log)
+        self.bank = AgreeableBank()
+        self.clock = StandingClock()
+        self.secrets = MemorySecrets()
+        self.made_keys: list[tuple[str, bytes]] = []
+        self.readiness = Readiness(ready=True)
+        self.services = Services(
+            log=self.log,
+            keys=MemoryKeys(self.log),
+            secrets=self.secrets,
+            gateways={"budget_insight": self.bank},  # type: ignore[dict-item]
+            read_models=self.read_models,
+            jobs=NoJobs(),
+            clock=self.clock,
+            ids=CountedIds(),
+            public_url=public_url,
+        )
+        self.http = HttpServices(
+            services=self.services,
+            read_models=self.read_models,
+            authenticate=KEYS.get,
+            create_api_key=self._make_key,
+            readiness=lambda: self.readiness,
+            scratch=MemoryRows,
+        )
+
+    def _make_key(self, tenant: str, command_id: bytes) -> str:
+        self.made_keys.append((tenant, command_id))
+        return f"pb_{command_id.hex()}"
