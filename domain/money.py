@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation, localcontext
+from decimal import MAX_EMAX, ROUND_HALF_EVEN, Decimal, localcontext
 
 #: ISO 4217 currencies whose smallest unit is not a hundredth. All others have two decimals.
 EXPONENTS = {
@@ -16,6 +16,8 @@ EXPONENT_DEFAULT = 2
 #: ISO 4217's code for "no currency", used where a source names none.
 NO_CURRENCY = "XXX"
 MINOR_MAX = 2**63 - 1
+#: Whole digits of the largest amount.
+DIGITS_MAX = 19
 
 
 def exponent_of(currency: str) -> int:
@@ -45,12 +47,12 @@ def read(amount: Decimal, exponent: int) -> Reading:
     """
     if not amount.is_finite():
         raise ValueError("an amount must be a finite number")
-    with localcontext(prec=60):
-        try:
-            scaled = amount.scaleb(exponent)
-            minor = int(scaled.to_integral_value(ROUND_HALF_EVEN))
-        except InvalidOperation:
-            raise ValueError("an amount must fit into 63 bits of minor units") from None
+    if amount and amount.adjusted() + exponent > DIGITS_MAX:
+        raise ValueError("an amount must fit into 63 bits of minor units")
+    # Room for every digit there is: the context must not round before it is asked to.
+    with localcontext(prec=len(amount.as_tuple().digits) + DIGITS_MAX, Emin=-MAX_EMAX, Emax=MAX_EMAX):
+        scaled = amount.scaleb(exponent)
+        minor = int(scaled.to_integral_value(ROUND_HALF_EVEN))
         exact = scaled == minor
     if abs(minor) > MINOR_MAX:
         raise ValueError("an amount must fit into 63 bits of minor units")

@@ -49,7 +49,7 @@ SELECT_BENEATH = """SELECT wrapped FROM keys
 DESTROY_BENEATH = """UPDATE keys SET wrapped = NULL, state = 'destroyed', destroyed_at = ?2
     WHERE (scope = ?1 OR (scope > ?1 || '/' AND scope < ?1 || '0')) AND state = 'active'"""
 INSERT_TOMBSTONE = """INSERT INTO keys (key_id, scope, parent, wrapped, state, created_at, destroyed_at)
-    VALUES (?, ?, ?, NULL, 'destroyed', ?5, ?5)"""
+    VALUES (?, ?, ?, NULL, 'destroyed', ?, ?)"""
 
 Row = tuple[bytes, str, bytes, bytes | None]
 
@@ -184,27 +184,31 @@ class SqliteKeyRing:
             LogUnavailable: it is to be repeated; what was announced stays announced until it is finished.
         """
         _above(scope)
+        traces = self._bury(scope)
         # Emptying the WAL waits for readers.
-        await asyncio.to_thread(self._destroy, scope)
+        await asyncio.to_thread(self._wipe, traces)
+        await self.withdraw_announcement(scope)
 
-    def _destroy(self, scope: str) -> None:
+    def _bury(self, scope: str) -> list[bytes]:
+        """Put tombstones in place of the key and all beneath it. What they were wrapped as is returned."""
         now = _now()
         with self._database.transaction() as connection:
             traces = [wrapped for (wrapped,) in connection.execute(SELECT_BENEATH, (scope,))]
             connection.execute(DESTROY_BENEATH, (scope, now))
             if connection.execute(SELECT_BY_SCOPE, (scope,)).fetchone() is None:
                 # It never was, and never may be.
-                tombstone = (os.urandom(KEY_ID_SIZE), scope, self._master.id, None, now)
+                tombstone = (os.urandom(KEY_ID_SIZE), scope, self._master.id, now, now)
                 connection.execute(INSERT_TOMBSTONE, tombstone)
         self._forget()
+        return traces
+
+    def _wipe(self, traces: Sequence[bytes]) -> None:
         self._database.wipe()
         if self._database.holds(traces):
             self._database.select("VACUUM")
             self._database.wipe()
             if self._database.holds(traces):
                 raise LogUnavailable("a destroyed key is still to be found in its file")
-        with self._database.transaction() as connection:
-            connection.execute("DELETE FROM announced WHERE scope = ?", (scope,))
 
     # Within
 

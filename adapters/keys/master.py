@@ -81,16 +81,19 @@ def _make(path: Path) -> None:
 
 def _read(path: Path) -> bytes:
     try:
-        file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        # Without O_NONBLOCK the opening of a pipe would wait for somebody to write.
+        file = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError as error:
         raise MasterKeyRefused(f"the master key at {path} cannot be read: {error.strerror}") from None
-    with open(file, "rb") as reader:
+    try:
         status = os.fstat(file)
         if not stat.S_ISREG(status.st_mode):
             raise MasterKeyRefused(f"{path} is no file")
         if status.st_mode & READABLE_BY_OTHERS:
             raise MasterKeyRefused(f"others may read {path}: chmod 600 it")
-        key = reader.read(KEY_SIZE + 1)
+        key = os.read(file, KEY_SIZE + 1)
+    finally:
+        os.close(file)
     if len(key) != KEY_SIZE:
         raise MasterKeyRefused(f"{path} must hold exactly {KEY_SIZE} bytes")
     return key

@@ -126,11 +126,11 @@ class SqliteReadModels:
         )
 
     def data_syncs(self, tenant: str, consumer: str, page: int, per_page: int) -> tuple[int, list[DataSync]]:
-        """How many there are, and a page of them, newest first."""
+        """How many there are, and a page of them: the newest request first, its types in their order."""
         return self._page(
             DataSync,
             "FROM data_syncs WHERE tenant = ? AND consumer = ?",
-            "position DESC, ordinal DESC",
+            "position DESC, ordinal",
             (tenant, consumer),
             page,
             per_page,

@@ -100,6 +100,7 @@ async def kill_again_and_again(tmp_path: Path, cycles: int, seed: int) -> None:
         for cycle in range(cycles):
             ready.append(await one_cycle(process, cycle, users, sent, chance))
 
+        unknown = sum(command.answer is None for command in sent)
         process.launch()
         ready.append(await process.ready(READY_SECONDS_BUSY))
         try:
@@ -112,7 +113,6 @@ async def kill_again_and_again(tmp_path: Path, cycles: int, seed: int) -> None:
     for name in (LOG_FILE, KEYS_FILE, SECRETS_FILE):
         with contextlib.closing(sqlite3.connect(process.data / name)) as database:
             assert database.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
-    unknown = sum(command.answer is None for command in sent)
     print(
         f"{cycles} kills, {len(sent)} commands sent, {unknown} of unknown outcome,"
         f" ready after {statistics.median(ready):.2f} s (median), {max(ready):.2f} s (longest)"

@@ -10,13 +10,14 @@ from urllib.parse import parse_qs, urlsplit
 
 import aiohttp
 import pytest
+import pytest_asyncio
 
 from tests.acceptance.harness import DATA_TYPES, Client, PassbookProcess, product, simulated_bank
 
 NOBODY = "00000000-0000-4000-8000-000000000000"
 
 
-@pytest.fixture(scope="module")
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def running(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[tuple[Client, PassbookProcess, str]]:
     async with product(tmp_path_factory.mktemp("story")) as (client, process, bank):
         await client.set_up()
@@ -107,10 +108,9 @@ async def test_twins_of_one_day_stay_two_and_the_bank_agrees(client: Client, ban
     await client.sync(user)
     async with client.session.get(f"{bank}/simulator/logins/twins") as response:
         truth = await response.json()
-    held = sum(
-        (await client.qard("GET", f"/users/{user}/banking-accounts/{a['id']}/transactions"))["total"]
-        for a in (await client.qard("GET", f"/users/{user}/banking-accounts"))["result"]
-    )
+    held = 0
+    for account in (await client.qard("GET", f"/users/{user}/banking-accounts"))["result"]:
+        held += (await client.qard("GET", f"/users/{user}/banking-accounts/{account['id']}/transactions"))["total"]
     shown = [
         row for account in truth["accounts"] for row in account["transactions"] if not row["coming"] and not row["deleted"]
     ]

@@ -29,13 +29,16 @@ def test_what_is_written_is_read_again(minor, exponent):
         ("-0", 2, 0, None),
         ("0.005", 2, 0, "0.005"),
         ("0.015", 2, 2, "0.015"),
+        ("1." + "0" * 80 + "1", 2, 100, "1." + "0" * 80 + "1"),
+        ("1E-400", 2, 0, "1E-400"),
+        ("0E+400", 2, 0, None),
     ],
 )
 def test_amounts_are_exact_and_say_where_they_are_not(text, exponent, minor, kept):
     assert money.read(Decimal(text), exponent) == (minor, kept)
 
 
-@pytest.mark.parametrize("text", ["NaN", "Infinity", "-Infinity", "1E+30", "92233720368547758.08"])
+@pytest.mark.parametrize("text", ["NaN", "Infinity", "-Infinity", "1E+30", "92233720368547758.08", "1E+999999", "-1E+400"])
 def test_what_is_no_amount_is_refused(text):
     with pytest.raises(ValueError):
         money.read(Decimal(text), 2)

@@ -1,0 +1,122 @@
+"""However the log is read - in what batches, into what store, before or after a key was destroyed - the rows are the same."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from adapters.read_models.memory import MemoryGeneration
+from adapters.read_models.sqlite import SqliteGeneration
+from projections.catch_up import catch_up
+from projections.digest import digest, first_difference
+from projections.models import ALL_TABLES
+from projections.ports import Rows
+from tests.projections.examples import History, ListSource, histories, of_account
+
+
+def live(history: History, facts_max: int = 1) -> Rows:
+    """As a projector keeps it: the documents are made with every transaction."""
+    generation = MemoryGeneration()
+    catch_up(ListSource(history.recorded), generation, facts_max=facts_max)
+    return generation.rows
+
+
+def rebuilt(history: History, facts_max: int = 100) -> Rows:
+    generation = MemoryGeneration()
+    catch_up(ListSource(history.recorded), generation, facts_max=facts_max, building=True)
+    return generation.rows
+
+
+def assert_same(first: Rows, second: Rows) -> None:
+    assert first_difference(first, second) is None
+    assert digest(first) == digest(second)
+
+
+@settings(max_examples=100)
+@given(histories(), st.integers(1, 30))
+def test_the_size_of_a_batch_changes_nothing(told: Any, facts_max: int) -> None:
+    history, _ = told
+    assert_same(live(history), live(history, facts_max))
+    assert_same(live(history), rebuilt(history, facts_max))
+
+
+@settings(max_examples=150)
+@given(histories(steps=40))
+def test_what_was_erased_later_is_as_if_it_had_never_been_readable(told: Any) -> None:
+    history, destroyed = told
+    assert_same(live(history, 3), rebuilt(history.after_destroying(destroyed)))
+
+
+@settings(max_examples=60)
+@given(histories(steps=40), st.integers(1, 40))
+def test_a_key_may_be_destroyed_while_the_projector_is_behind(told: Any, seen: int) -> None:
+    history, destroyed = told
+    generation = MemoryGeneration()
+    catch_up(ListSource(history.recorded[:seen]), generation, facts_max=4)
+    catch_up(ListSource(history.after_destroying(destroyed).recorded), generation, facts_max=4)
+    assert_same(generation.rows, live(history))
+
+
+@settings(max_examples=40)
+@given(histories(), st.integers(1, 30))
+def test_memory_and_sqlite_hold_the_same(told: Any, facts_max: int) -> None:
+    history, _ = told
+    with tempfile.TemporaryDirectory() as directory:
+        for building in (False, True):
+            path = Path(directory) / f"{building}.sqlite3"
+            generation = SqliteGeneration(path, building=building)
+            catch_up(ListSource(history.recorded), generation, facts_max=facts_max, building=building)
+            if building:
+                generation.finish_building()
+                generation = SqliteGeneration(path)
+            assert_same(live(history), generation.snapshot())
+            generation.close()
+
+
+@settings(max_examples=60)
+@given(histories(steps=40), st.data())
+def test_a_stalled_consumer_is_forgotten_all_the_same(told: Any, data: Any) -> None:
+    history, destroyed = told
+    stalling = data.draw(st.integers(1, len(history.recorded)))
+    stream = history.recorded[stalling - 1].stream
+    broken = History()
+    for recorded in history.recorded[: stalling - 1]:
+        broken.add(recorded.stream, recorded.fact)
+    broken.unreadable(stream)
+    for recorded in history.recorded[stalling:]:
+        broken.add(recorded.stream, recorded.fact)
+    assert_same(live(broken), rebuilt(broken, 7))
+    assert_same(live(broken, 5), rebuilt(broken.after_destroying(destroyed), 7))
+
+
+def test_an_erased_consumer_leaves_no_row_in_any_table() -> None:
+    @given(histories(steps=40))
+    @settings(max_examples=40)
+    def erase_all(told: Any) -> None:
+        from domain.consumer import ConsumerErased
+
+        from tests.projections.examples import ADA, BOB, of_consumer
+
+        history, _ = told
+        for consumer_id in (ADA, BOB):
+            history.add(of_consumer(consumer_id), ConsumerErased())
+        rows = live(history, 10)
+        assert {table.name: list(rows.scan(table)) for table in ALL_TABLES if list(rows.scan(table))} == {}
+
+    erase_all()
+
+
+@pytest.mark.parametrize("reason", ["disabled", "deleted_at_bank"])
+def test_an_account_that_is_closed_keeps_its_data(reason: str) -> None:
+    from domain.consumer_account import AccountClosed
+
+    from tests.projections.examples import a_row, discovered, fetched
+
+    history = History().add(of_account(), discovered(), fetched(a_row(1, 19_000, -100)), AccountClosed(reason=reason))
+    names = {table.name for table in ALL_TABLES if list(live(history).scan(table))}
+    assert {"transactions", "accounts", "balances", "cashflows"} <= names
