@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections import defaultdict
 
+import msgspec
 from aiohttp import web
 
 from adapters.http.bodies import BODY_SIZE_MAX
 from adapters.http.doors import DOORS
 from adapters.http.edge import EDGE, Edge, endpoint, journal, problems
+from adapters.http.openapi import document
 from adapters.http.routes import ROUTES
 from adapters.http.services import HttpServices
 
 
 def create_app(http: HttpServices) -> web.Application:
-    """Put the doors in front of the service. The composition serves what this returns, without an access log."""
+    """Put the doors in front of the service. `adapters.http.server.Runner` serves what this returns."""
     app = web.Application(middlewares=[journal, problems], client_max_size=BODY_SIZE_MAX)
     methods: dict[str, list[str]] = defaultdict(list)
     resources: dict[str, web.Resource] = {}
@@ -27,5 +29,7 @@ def create_app(http: HttpServices) -> web.Application:
             resource.add_route(method, handler)
             methods[route.path].append(method)
     allowed = {path: sorted(found) for path, found in methods.items() if "{" not in path}
-    app[EDGE] = Edge(http=http, doors=DOORS, allowed=allowed)
+    app[EDGE] = Edge(
+        http=http, doors=DOORS, allowed=allowed, document=msgspec.json.encode(document(ROUTES))
+    )
     return app

@@ -9,6 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from adapters.http.doors import OPEN
+from adapters.http.edge import EDGE
 from adapters.http.problems import not_found
 from adapters.http.routing import HTML, Answer, Asked, Route
 
@@ -99,10 +100,7 @@ def _logo() -> bytes:
 
 
 async def read_document(asked: Asked) -> Answer:
-    from adapters.http.openapi import encoded_document
-    from adapters.http.routes import ROUTES as ALL_ROUTES
-
-    return Answer(body=encoded_document(ALL_ROUTES))
+    return Answer(body=asked.request.app[EDGE].document)
 
 
 def _route(path: str, handler: object, summary: str, answers: dict[int, object], *problems: int) -> Route:

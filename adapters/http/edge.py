@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import time
+import traceback
 from collections import Counter
 from collections.abc import Awaitable, Callable
 
@@ -48,6 +49,8 @@ class Edge(msgspec.Struct, kw_only=True):
     """By prefix, the longest first; the last one takes the rest."""
     allowed: dict[str, list[str]]
     """The methods of each address without parameters."""
+    document: bytes
+    """The OpenAPI document."""
     requests: Counter[tuple[str, int]] = msgspec.field(default_factory=Counter)
     in_flight: Counter[str] = msgspec.field(default_factory=Counter)
 
@@ -144,7 +147,9 @@ def _problem(error: Exception, door: Door, request: web.Request) -> Problem:
             return method_not_allowed(allowed.get(request.path, error.allowed_methods))
         case web.HTTPException() if error.status in (400, 413, 414, 417):
             return Problem(error.status, "BAD_REQUEST", "The request could not be read.")
-    log.error("%s failed: %s", request[ROUTE], type(error).__name__)
+    # The text of an error may hold what was sent; its type and its place do not.
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    log.error("%s failed: %s in %s:%s", request[ROUTE], type(error).__name__, place.name, place.lineno)
     return internal()
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from functools import cache
 from http import HTTPStatus
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
@@ -48,11 +47,6 @@ _LOG_POSITION_ANSWERED = {
     "description": "Send this along to read what was written here.",
     "schema": {"type": "integer", "minimum": 0},
 }
-
-
-@cache
-def encoded_document(routes: tuple[Route, ...]) -> bytes:
-    return msgspec.json.encode(document(routes))
 
 
 def document(routes: Sequence[Route]) -> dict[str, Any]:
