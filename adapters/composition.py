@@ -126,15 +126,15 @@ async def running(
         MasterKeyRefused, LogError, OSError: it cannot start; the text says why.
     """
     async with AsyncExitStack() as stack:
+        # First of all, so that a taken port is noticed before anything is made.
+        listening = _listening(*listen)
+        stack.callback(listening.close)
+        address = f"http://{listen[0]}:{listening.getsockname()[1]}"
+
         vault = open_vault(settings)
         stack.callback(vault.close)
         events = SqliteEventLog(settings.data / LOG_FILE, SealedMapper(vault.keys))
         stack.callback(events.close)
-
-        # Before anything else is started, so that a taken port is noticed at once.
-        listening = _listening(*listen)
-        stack.callback(listening.close)
-        address = f"http://{listen[0]}:{listening.getsockname()[1]}"
         service = Service(settings, vault, events, str(settings.public_url or address))
         stack.callback(service.read_models.close)
         stack.push_async_callback(service.gateway.close)

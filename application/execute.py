@@ -5,10 +5,12 @@ A command ends ok, refused (`domain.refusals.Refused`) or unknown (`Unavailable`
 
 from __future__ import annotations
 
+import asyncio
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Generic, Protocol, TypeVar
+from weakref import WeakValueDictionary
 
 import msgspec
 
@@ -85,6 +87,8 @@ class Services(msgspec.Struct, kw_only=True):
     """Told of every sync that is requested; the synchroniser puts itself here."""
     states: OrderedDict[str, Loaded[Any]] = msgspec.field(default_factory=OrderedDict)
     in_flight: set[tuple[str, bytes]] = msgspec.field(default_factory=set)
+    one_at_a_time: WeakValueDictionary[str, asyncio.Lock] = msgspec.field(default_factory=WeakValueDictionary)
+    """Locks by name, for what must not happen twice at once and has no stream to conflict on."""
 
 
 async def load(services: Services, stream: str) -> Loaded[Any]:

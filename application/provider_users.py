@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import msgspec
 
 from application.execute import Services
@@ -40,12 +42,14 @@ async def obtain_provider_user(
     services: Services, tenant: str, consumer_id: str, provider_name: str, credentials: Credentials
 ) -> ProviderUser:
     """The consumer's user at the provider, made now if there is none yet."""
-    known = await provider_user(services, tenant, consumer_id, provider_name, credentials)
-    if known is not None:
-        return known
-    user = await services.gateways[provider_name].create_user(credentials)
-    stored = _Stored(user, _account(services, tenant, credentials))
     scope, name = f"{tenant}/{consumer_id}", _name(provider_name)
-    reference = await services.secrets.put(scope, name, _encode(stored))
-    await services.secrets.forget_others(scope, name, keep=reference)
-    return user
+    # Two openings of one link at once must not make two users: the bank would know only one of them.
+    async with services.one_at_a_time.setdefault(f"{scope}/{name}", asyncio.Lock()):
+        known = await provider_user(services, tenant, consumer_id, provider_name, credentials)
+        if known is not None:
+            return known
+        user = await services.gateways[provider_name].create_user(credentials)
+        stored = _Stored(user, _account(services, tenant, credentials))
+        reference = await services.secrets.put(scope, name, _encode(stored))
+        await services.secrets.forget_others(scope, name, keep=reference)
+        return user
