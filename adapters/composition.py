@@ -20,6 +20,7 @@ from adapters.clock import RandomIds, SystemClock
 from adapters.event_log.mapper import SealedMapper
 from adapters.event_log.sqlite import SqliteEventLog
 from adapters.http.app import create_app
+from adapters.http.server import Runner
 from adapters.http.services import HttpServices, Readiness
 from adapters.jobs.in_process import InProcessJobs
 from adapters.keys.api_keys import ApiKeys
@@ -148,7 +149,7 @@ async def running(
         synchroniser = Synchroniser(service.services)
         stack.push_async_callback(synchroniser.stop)
 
-        runner = web.AppRunner(service.app, access_log=None, keepalive_timeout=30.0, shutdown_timeout=10.0)
+        runner = Runner(service.app, shutdown_timeout=10.0)
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
         await web.SockSite(runner, listening).start()

@@ -13,6 +13,9 @@ from domain.data_types import ALL, with_dependencies
 from domain.fact import Recorded
 from domain.refusals import NoConnectedProvider, UnsupportedDataType
 
+#: How long a request waits until what it made can be read, in seconds.
+VISIBLE_TIMEOUT = 2.0
+
 
 async def request(
     services: Services, context: Context, consumer_id: str, data_types: Sequence[str] | None
@@ -78,7 +81,9 @@ async def _request_missing(services: Services, tenant: str, consumer_id: str) ->
         return Plan(subject, changes, unchanged_since=(prefix, head))
 
     if await automatic_requests(services, tenant, consumer_id, await connections_of(services, tenant, consumer_id)):
-        await execute(services, internal_context(services, tenant, "auto-connect"), decide)
+        outcome = await execute(services, internal_context(services, tenant, "auto-connect"), decide)
+        # The sync itself will be refused: whoever asks why is to see the connection that waits.
+        await services.read_models.reach(outcome.position, VISIBLE_TIMEOUT)
 
 
 async def _requested_by(

@@ -5,15 +5,15 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-_MONTHS = (
+_MONTH_NAMES = (
     "JANUARY|FEBRUARY|MARCH|APRIL|JUNE|JULY|AUGUST|SEPTEMBER|OCTOBER|NOVEMBER|DECEMBER"
     "|JANVIER|FÉVRIER|FEVRIER|MARS|AVRIL|MAI|JUIN|JUILLET|AOÛT|AOUT|SEPTEMBRE|OCTOBRE|NOVEMBRE|DÉCEMBRE|DECEMBRE"
     "|JANV|JAN|FÉVR|FEVR|FEB|FÉV|FEV|MAR|AVR|APR|MAY|JUIL|JUN|JUL|AOU|AUG|SEPT|SEP|OCT|NOV|DÉC|DEC"
 )
 #: A day, the name of a month, and a year perhaps: `12 MARS 2024`, `03JAN24`. All parts are bounded.
-_NAMED_DATE = re.compile(rf"(?<!\d)\d{{1,2}}[ ./-]?(?:{_MONTHS})\.?(?:[ ./-]?\d{{2,4}})?(?![^\W\d_])")
-#: What is left of a card number: crosses or stars in place of digits, and the digits around them.
-_MASK = re.compile(r"(?<![^\W\d_])[\dX*]*(?:X[X*]|\*[X*]|[\d*]X[\dX*])[\dX*]*(?![^\W\d_])")
+_NAMED_DATE = re.compile(rf"(?<!\d)\d{{1,2}}[ ./-]?(?:{_MONTH_NAMES})\.?(?:[ ./-]?\d{{2,4}})?(?![^\W\d_])")
+#: Digits, crosses and stars on their own; possessive, so that no run is looked at twice.
+_MASKED = re.compile(r"(?<![^\W_])(?<!\*)[\dX*]++(?![^\W\d_])")
 #: Letters in a row; an apostrophe or an ampersand between letters does not part them.
 _WORD = re.compile(r"[^\W\d_]+(?:['’&][^\W\d_]+)*")
 
@@ -31,4 +31,10 @@ def label_root(wording: str | None) -> str:
         return ""
     text = _NAMED_DATE.sub(" ", wording.upper())
     # Dates in digits are digits and punctuation.
-    return " ".join(_WORD.findall(_MASK.sub(" ", text)))
+    return " ".join(_WORD.findall(_MASKED.sub(_unmasked, text)))
+
+
+def _unmasked(match: re.Match[str]) -> str:
+    """Nothing of a card number that crosses or stars hide; a single cross is a word."""
+    run = match[0]
+    return run if run == "X" else " "

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from adapters.composition import DEFAULT_TENANT
-from adapters.keys.database import CannotOpen
+from adapters.durable_file import CannotOpen
 from adapters.keys.master import MasterKeyRefused
 from adapters.storage import open_vault
 from application.ports import LogError

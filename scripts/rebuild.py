@@ -6,7 +6,6 @@ import time
 
 import typer
 
-from adapters.event_log.database import CannotOpen
 from adapters.keys.master import MasterKeyRefused
 from adapters.read_models.generations import RebuildRunning
 from adapters.read_models.generations import rebuild as rebuild_generation
@@ -30,7 +29,7 @@ def rebuild(data: Data = None) -> None:
             rebuilt = rebuild_generation(source, settings.data / READ_MODELS_FOLDER, shown.at)
     except RebuildRunning:
         stop("another rebuild or audit is at work on this data")
-    except (MasterKeyRefused, LogError, CannotOpen, Stopped) as error:
+    except (MasterKeyRefused, LogError, Stopped) as error:
         stop(str(error))
     took = time.monotonic() - started
     typer.echo(f"Generation {rebuilt.number} is live, at position {rebuilt.position}, after {took:.1f} s.")

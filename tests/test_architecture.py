@@ -27,6 +27,8 @@ MAY_IMPORT = {
 #: A clock, chance, and the network reach the core through ports only.
 FORBIDDEN_IN_CORE = {"time", "random", "secrets", "os", "socket", "sqlite3", "uuid.uuid4", "uuid.uuid1"}
 MAY_MEET_SIBLINGS = {"composition", "storage"}
+#: What siblings share: the one opinion of what is durable.
+SHARED = {"durable_file"}
 MODULES = sorted(path for room in MAY_IMPORT for path in (ROOT / room).rglob("*.py"))
 
 
@@ -75,7 +77,7 @@ def test_sibling_adapters_are_strangers(path: Path) -> None:
     siblings = {
         name.split(".")[1]
         for name in imports_of(path)
-        if name.startswith("adapters.") and name.split(".")[1] != parts[0]
+        if name.startswith("adapters.") and name.split(".")[1] not in {parts[0], *SHARED}
     }
     assert not siblings, f"adapters/{parts[0]} must not know adapters/{', '.join(sorted(siblings))}"
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import sqlite3
 import sys
@@ -12,34 +11,28 @@ from pathlib import Path
 from typing import Any
 
 from eventsourcing.persistence import OperationalError
-from eventsourcing.sqlite import SQLiteConnection, SQLiteConnectionPool, SQLiteCursor, SQLiteDatastore, SQLiteTransaction
+from eventsourcing.sqlite import (
+    SQLiteConnection,
+    SQLiteConnectionPool,
+    SQLiteCursor,
+    SQLiteDatastore,
+    SQLiteTransaction,
+)
 
-from application.ports import LogError
 
-BUSY_TIMEOUT_MS = 5_000
 STATEMENTS_CACHED = 256
 WAL_SIZE_LIMIT = 64 * 1024 * 1024
 
-#: What a writing connection must be set to, as SQLite says it when asked. Read back after it was set.
+#: What the log's writing connection must be set to, beside what every durable file is.
 PRAGMAS: dict[str, str | int] = {
-    "busy_timeout": BUSY_TIMEOUT_MS,
-    "journal_mode": "wal",
-    # 2 is FULL: the commit is on the disk before it is acknowledged.
-    "synchronous": 2,
-    "secure_delete": 1,
-    "foreign_keys": 1,
+    **durable_file.PRAGMAS,
     # Otherwise REPLACE would delete without asking the triggers that refuse it.
     "recursive_triggers": 1,
-    "trusted_schema": 0,
     "journal_size_limit": WAL_SIZE_LIMIT,
 }
 
 #: A switch of the library's that makes readers miss events and loses tracking, on any store.
 UNSAFE_SWITCH = "POSTGRES_ENABLE_DB_FUNCTIONS"
-
-
-class CannotOpen(LogError):
-    """The log may not be opened as things are. Says what to change; nothing was written."""
 
 
 def refuse_unsafe_process() -> None:
@@ -55,37 +48,8 @@ def refuse_unsafe_process() -> None:
             raise CannotOpen(f"{name} is set, and makes readers miss events: unset it")
 
 
-class Lock:
-    """Holds a file for one service, until it is released or the process ends, however it ends."""
-
-    def __init__(self, path: Path) -> None:
-        # A file of its own: closing a second descriptor of the database would drop SQLite's own locks.
-        self._file = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(self._file)
-            raise CannotOpen(f"another process is using {path}: stop it, or ask the running service") from None
-
-    def release(self) -> None:
-        os.close(self._file)
-
-
-def read_back(connection: sqlite3.Connection) -> None:
-    """Compare the connection's settings with what they must be.
-
-    Raises:
-        CannotOpen: naming the first that differs.
-    """
-    for name, wanted in PRAGMAS.items():
-        (found,) = connection.execute(f"PRAGMA {name}").fetchone()
-        if found != wanted:
-            raise CannotOpen(f"SQLite's {name} must be {wanted}, and is {found}")
-
-
 def connect_writer(path: Path) -> sqlite3.Connection:
-    # Made here, and not by SQLite, so that nobody else may read it. The WAL takes over its mode.
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    make_private(path)
     connection = sqlite3.connect(
         path,
         isolation_level=None,
@@ -94,9 +58,7 @@ def connect_writer(path: Path) -> sqlite3.Connection:
         timeout=BUSY_TIMEOUT_MS / 1_000,
     )
     try:
-        for name, value in PRAGMAS.items():
-            connection.execute(f"PRAGMA {name}={value}")
-        read_back(connection)
+        settle(connection, PRAGMAS)
     except BaseException:
         connection.close()
         raise

@@ -8,7 +8,7 @@ from eventsourcing.popo import POPOApplicationRecorder
 
 from adapters.event_log.mapper import SealedMapper
 from adapters.event_log.prepare import prepare
-from adapters.event_log.sqlite import Row, opened
+from adapters.event_log.rows import Row, opened
 from application.ports import Append, Appended, Command, Conflict, KeyDestroyed, LogError, Snapshot
 from domain.fact import Recorded
 from projections import ports as projections

@@ -8,7 +8,8 @@ from typing import Any
 from eventsourcing.persistence import Notification, StoredEvent
 from eventsourcing.sqlite import SQLiteApplicationRecorder, SQLiteCursor
 
-from adapters.event_log.database import CannotOpen, DurableDatastore
+from adapters.durable_file import CannotOpen
+from adapters.event_log.database import DurableDatastore
 from adapters.event_log.layout import leaf
 
 #: The version of the tables. A log of a later one is refused.

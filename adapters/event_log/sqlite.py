@@ -5,15 +5,17 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from eventsourcing.persistence import PersistenceError
 from eventsourcing.sqlite import SQLiteCursor
 
-from adapters.event_log.database import CannotOpen, DurableDatastore, Lock, connect_reader, refuse_unsafe_process
-from adapters.event_log.mapper import GAP, KEY_MISSING, SealedMapper, Unreadable, to_microseconds
+from adapters.durable_file import CannotOpen, Lock
+from adapters.event_log.database import DurableDatastore, connect_reader, refuse_unsafe_process
+from adapters.event_log.mapper import GAP, SealedMapper, Unreadable, to_microseconds
 from adapters.event_log.prepare import Prepared, prepare
 from adapters.event_log.recorder import LogRecorder, check_schema
+from adapters.event_log.rows import Row, Tally, opened
 from adapters.event_log.writer import Writer, no_point
 from application.ports import (
     Append,
@@ -21,7 +23,6 @@ from application.ports import (
     Command,
     Conflict,
     KeyDestroyed,
-    KeyMissing,
     LogError,
     LogUnavailable,
     Snapshot,
@@ -222,40 +223,6 @@ class SqliteEventLog:
 def one(cursor: SQLiteCursor, statement: str, *values: Any) -> Any:
     cursor.execute(statement, values)
     return cursor.fetchone()
-
-
-class Row(NamedTuple):
-    """A stored fact as it lies there, for whoever audits it."""
-
-    position: int
-    stream: str
-    version: int
-    name: str
-    state: bytes
-    leaf: bytes | None
-    """As it was stored with the fact; None if it is gone."""
-
-
-class Tally(NamedTuple):
-    """How much there is. In a whole log all three are equal: positions have no gaps."""
-
-    events: int
-    leaves: int
-    last_position: int
-    """The last position ever given out, also if what stood there is gone."""
-
-
-def opened(mapper: SealedMapper, row: Row) -> Recorded | projections.Unreadable:
-    """A fact for projections, which go on behind one that cannot be read."""
-    try:
-        return mapper.open(row.stream, row.version, row.name, row.state, row.position)
-    except Unreadable as error:
-        reason = error.reason
-    except KeyMissing:
-        reason = KEY_MISSING
-    return projections.Unreadable(
-        stream=row.stream, version=row.version, position=row.position, name=row.name, reason=reason
-    )
 
 
 class SqliteLogSource:

@@ -98,12 +98,12 @@ async def journal(request: web.Request, handler: Handler) -> web.StreamResponse:
         line = {
             "route": request[ROUTE],
             "status": status,
-            "ms": round((time.perf_counter() - began) * 1000, 1),
+            "milliseconds": round((time.perf_counter() - began) * 1000, 1),
             "request_id": request_id,
         }
         if CALLER in request:
             line["tenant"] = request[CALLER].tenant
-        access.info(msgspec.json.encode(line).decode())
+        access.info("answered", extra=line)
 
 
 def _method(request: web.Request) -> str:
@@ -149,7 +149,16 @@ def _problem(error: Exception, door: Door, request: web.Request) -> Problem:
             return Problem(error.status, "BAD_REQUEST", "The request could not be read.")
     # The text of an error may hold what was sent; its type and its place do not.
     place = traceback.extract_tb(error.__traceback__)[-1]
-    log.error("%s failed: %s in %s:%s", request[ROUTE], type(error).__name__, place.name, place.lineno)
+    log.error(
+        "a request failed in %s:%s",
+        place.name,
+        place.lineno,
+        extra={
+            "route": request[ROUTE],
+            "request_id": request[REQUEST_ID].hex(),
+            "error": type(error).__name__,
+        },
+    )
     return internal()
 
 

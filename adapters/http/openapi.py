@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 from pydantic import BaseModel
 
+from adapters.http.doors import Error
 from adapters.http.routing import HTML, JSON, Route
 
 _REF = "#/components/schemas/{name}"
@@ -19,6 +20,13 @@ _ALWAYS = (400, 500)
 _WITH_KEY = (401, 429, 503)
 _WITH_BODY = (408, 413, 415)
 _WRITES = (409, 422)
+
+#: `Log-Position` is told here and not as a parameter: a position that was made up is never reached.
+_DESCRIPTION = """Bank accounts, transactions, cash flow, credit insights and balances reports.
+
+Every write answers with `Log-Position`. Send it along with a later request to read what was written; if it
+is not reached within two seconds, that request answers 503 with `Retry-After`. Send an `Idempotency-Key`
+with a write to be able to repeat it: it is carried out once, and answered the same."""
 
 _SECURITY = {
     "apiKey": {"type": "apiKey", "in": "header", "name": "X-API-KEY"},
@@ -36,13 +44,6 @@ _IDEMPOTENCY_KEY = {
     "description": "Makes the request safe to repeat: the same key with the same request is carried out once.",
     "schema": {"type": "string", "pattern": "^[!-~]{1,255}$"},
 }
-_LOG_POSITION = {
-    "name": "Log-Position",
-    "in": "header",
-    "required": False,
-    "description": "Answer with at least what was written up to here; 503 if that takes too long.",
-    "schema": {"type": "integer", "minimum": 0, "maximum": 999_999_999_999_999_999},
-}
 _LOG_POSITION_ANSWERED = {
     "description": "Send this along to read what was written here.",
     "schema": {"type": "integer", "minimum": 0},
@@ -59,7 +60,7 @@ def document(routes: Sequence[Route]) -> dict[str, Any]:
         "info": {
             "title": "Passbook",
             "version": _version(),
-            "description": "Bank accounts, transactions, cash flow, credit insights and balances reports.",
+            "description": _DESCRIPTION,
         },
         "paths": paths,
         "components": {"schemas": components, "securitySchemes": _SECURITY},
@@ -99,8 +100,6 @@ def _operation(route: Route, schemas: Mapping[Any, Any]) -> dict[str, Any]:
     parameters = [*_path_parameters(route), *_query_parameters(route)]
     if route.writes:
         parameters.append(_IDEMPOTENCY_KEY)
-    if route.reads_log:
-        parameters.append(_LOG_POSITION)
     if parameters:
         operation["parameters"] = parameters
     if route.body is not None:
@@ -150,6 +149,9 @@ def _response(route: Route, status: int, schemas: Mapping[Any, Any]) -> dict[str
             response["headers"] = {"Log-Position": _LOG_POSITION_ANSWERED}
     elif route.door.error is None:
         response["content"] = {HTML: {"schema": {"type": "string"}}}
+        if status == 400:
+            # What is no HTTP is refused before anybody knows which door it was meant for.
+            response["content"][JSON] = {"schema": schemas[_key(Error)]}
     else:
         response["content"] = {JSON: {"schema": schemas[_key(route.door.error)]}}
     return response

@@ -58,7 +58,7 @@ class _Protocol(RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,
     ) -> web.StreamResponse:
-        log.info("a request could not be read: %s", type(exc).__name__)
+        log.info("a request could not be read", extra={"error": type(exc).__name__})
         if request.writer.output_size > 0:
             raise ConnectionError("an answer was begun already")
         return _closing(status)
@@ -72,7 +72,7 @@ class _Protocol(RequestHandler):
         return await super().finish_response(request, resp, start_time)
 
     def log_exception(self, *args: Any, **kw: Any) -> None:
-        log.error("a connection failed: %s", type(kw.get("exc_info")).__name__)
+        log.error("a connection failed", extra={"error": type(kw.get("exc_info")).__name__})
 
 
 def _closing(status: int) -> web.Response:

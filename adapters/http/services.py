@@ -85,5 +85,5 @@ class HttpServices(msgspec.Struct, kw_only=True):
     readiness: Callable[[], Readiness | Awaitable[Readiness]]
     scratch: Callable[[], Rows]
     """An empty store of rows in memory, to fold the stream of a write's answer into."""
-    in_flight_max: int = 64
+    in_flight_max: int = 256
     """Requests that one tenant may have under way at once."""

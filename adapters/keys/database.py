@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -11,28 +9,14 @@ from pathlib import Path
 from threading import RLock
 from typing import Any
 
-from application.ports import LogError, LogUnavailable
+from adapters.durable_file import BUSY_TIMEOUT_MS, CannotOpen, Lock, make_private, settle
+from application.ports import LogUnavailable
 
 SCHEMA = 1
-BUSY_TIMEOUT_MS = 5_000
-
-#: What a writing connection must be set to, as SQLite says it when asked.
-PRAGMAS: dict[str, str | int] = {
-    "busy_timeout": BUSY_TIMEOUT_MS,
-    "journal_mode": "wal",
-    "synchronous": 2,
-    "secure_delete": 1,
-    "foreign_keys": 1,
-    "trusted_schema": 0,
-}
 META = (
     "CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID",
     f"INSERT INTO meta VALUES ('schema', {SCHEMA}) ON CONFLICT DO NOTHING",
 )
-
-
-class CannotOpen(LogError):
-    """The file may not be opened as things are. Says what to change; nothing was written."""
 
 
 class Database:
@@ -46,30 +30,29 @@ class Database:
         """
         self.path = path
         self._mutex = RLock()
-        self._lock: int | None = None
+        self._lock: Lock | None = None
         if read_only:
             self.connection = self._connect(f"{path.resolve().as_uri()}?mode=ro")
             self._check_schema()
             return
-        self._lock = _lock(path)
+        self._lock = Lock(path)
         try:
-            # Made here, and not by SQLite, so that nobody else may read it. The WAL takes over its mode.
-            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+            make_private(path)
             self.connection = self._connect(path.resolve().as_uri())
             self._check_schema()
-            self._settle()
+            settle(self.connection)
             with self.transaction():
                 for statement in (*META, *tables):
                     self.connection.execute(statement)
         except BaseException:
-            os.close(self._lock)
+            self._lock.release()
             raise
 
     def close(self) -> None:
         with self._mutex:
             self.connection.close()
             if self._lock is not None:
-                os.close(self._lock)
+                self._lock.release()
                 self._lock = None
 
     def select(self, statement: str, values: Sequence[Any] = ()) -> list[Any]:
@@ -131,22 +114,3 @@ class Database:
             raise CannotOpen(str(error)) from None
         if found != [(SCHEMA,)]:
             raise CannotOpen(f"the tables of {self.path} are not of the version this program knows")
-
-    def _settle(self) -> None:
-        for name, wanted in PRAGMAS.items():
-            self.connection.execute(f"PRAGMA {name}={wanted}")
-        for name, wanted in PRAGMAS.items():
-            (found,) = self.connection.execute(f"PRAGMA {name}").fetchone()
-            if found != wanted:
-                raise CannotOpen(f"SQLite's {name} must be {wanted}, and is {found}")
-
-
-def _lock(path: Path) -> int:
-    # A file of its own: closing a second descriptor of the database would drop SQLite's own locks.
-    file = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(file)
-        raise CannotOpen(f"another process is using {path}: stop it, or ask the running service") from None
-    return file

@@ -278,8 +278,8 @@ def test_concurrent_appends_are_as_if_one_came_after_the_other(kind: str, plans:
             for changes, command, since in plans
         ]
         answers = await asyncio.gather(*(log.append(append) for append in appends), return_exceptions=True)
-        written = [(append, answer) for append, answer in zip(appends, answers, strict=True) if isinstance(answer, Appended)]
         assert all(isinstance(answer, Appended | Conflict) for answer in answers)
+        written = [pair for pair in zip(appends, answers, strict=True) if isinstance(pair[1], Appended)]
         written.sort(key=lambda pair: (pair[1].last_position, pair[1].first_position))
         await same_as_a_model(log, written)
 

@@ -26,7 +26,7 @@ ROOT = Path(__file__).parent.parent.parent
 WRITER = [sys.executable, "-m", "tests.event_log.append_until_killed"]
 POINTS = ("begin", "insert", "commit", "committed", "reply")
 LIVES = 10
-LIVES_OF_A_CAMPAIGN = 300
+LIVES_OF_A_CAMPAIGN = 100
 
 
 def live(folder: Path, seed: int) -> list[str]:
@@ -105,7 +105,9 @@ def test_the_disk_has_it_before_the_caller_hears(tmp_path: Path):
     # Fifty commits: the point comes after the last acknowledgement that is looked at.
     environment = os.environ | {"PASSBOOK_CRASH_AT": "begin:51"}
     tracing = [strace, "-f", "-y", "-s", "64", "-e", "trace=fsync,fdatasync,write", "-o", str(trace)]
-    done = subprocess.run([*tracing, *WRITER, str(folder), "1"], cwd=ROOT, env=environment, capture_output=True, timeout=60)
+    done = subprocess.run(
+        [*tracing, *WRITER, str(folder), "1"], cwd=ROOT, env=environment, capture_output=True, timeout=60
+    )
     calls = trace.read_text().splitlines() if trace.exists() else []
     if not calls or b"ready" not in done.stdout:
         pytest.skip("strace may not trace here")

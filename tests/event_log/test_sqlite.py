@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from adapters.event_log import sqlite as module
-from adapters.event_log.database import PRAGMAS, CannotOpen, connect_writer, read_back
+from adapters.durable_file import CannotOpen, read_back
+from adapters.event_log.database import PRAGMAS, connect_writer
 from adapters.event_log.layout import leaf
 from adapters.event_log.mapper import SealedMapper, Unreadable
 from adapters.event_log.sqlite import SqliteEventLog, SqliteLogSource, Tally
@@ -65,13 +66,14 @@ async def test_the_writers_own_connection_is_safe(sqlite_log: SqliteEventLog):
 
 
 @pytest.mark.parametrize(
-    "setting", ["synchronous=NORMAL", "secure_delete=FAST", "foreign_keys=OFF", "trusted_schema=ON", "journal_mode=DELETE"]
+    "setting",
+    ["synchronous=NORMAL", "secure_delete=FAST", "foreign_keys=OFF", "trusted_schema=ON", "journal_mode=DELETE"],
 )
 def test_a_setting_that_differs_is_refused_by_name(path: Path, setting: str):
     connection = connect_writer(path)
     connection.execute(f"PRAGMA {setting}")
     with pytest.raises(CannotOpen, match=setting.partition("=")[0]):
-        read_back(connection)
+        read_back(connection, PRAGMAS)
     connection.close()
 
 
@@ -173,7 +175,9 @@ async def test_nor_by_the_writer_replacing(sqlite_log: SqliteEventLog):
     assert [recorded.fact for recorded in await sqlite_log.facts(ADA)] == [REGISTERED]
 
 
-async def test_a_moved_or_damaged_fact_is_named(sqlite_log: SqliteEventLog, insider: sqlite3.Connection, source: SqliteLogSource):
+async def test_a_moved_or_damaged_fact_is_named(
+    sqlite_log: SqliteEventLog, insider: sqlite3.Connection, source: SqliteLogSource
+):
     await sqlite_log.append(append_of((ADA, 0, [REGISTERED, CHANGED]), (BOB, 0, [REGISTERED])))
     insider.execute("DROP TRIGGER events_refuse_update")
     insider.execute("UPDATE events SET state = (SELECT state FROM events WHERE position = 3) WHERE position = 1")
@@ -188,7 +192,9 @@ async def test_a_moved_or_damaged_fact_is_named(sqlite_log: SqliteEventLog, insi
     assert all(leaf(row.stream, row.version, row.name, row.state) == row.leaf for row in others)
 
 
-async def test_a_missing_fact_is_noticed(sqlite_log: SqliteEventLog, insider: sqlite3.Connection, source: SqliteLogSource):
+async def test_a_missing_fact_is_noticed(
+    sqlite_log: SqliteEventLog, insider: sqlite3.Connection, source: SqliteLogSource
+):
     await sqlite_log.append(append_of((ADA, 0, [REGISTERED, CHANGED, CHANGED])))
     assert source.tally() == Tally(events=3, leaves=3, last_position=3)
     insider.execute("DROP TRIGGER events_refuse_delete")
@@ -213,7 +219,9 @@ async def test_a_read_is_bounded_by_bytes(
     assert [recorded.position for recorded in source.read(3, 10)] == [4]
 
 
-async def test_a_reader_elsewhere_sees_each_commit_and_cannot_write(sqlite_log: SqliteEventLog, source: SqliteLogSource):
+async def test_a_reader_elsewhere_sees_each_commit_and_cannot_write(
+    sqlite_log: SqliteEventLog, source: SqliteLogSource
+):
     for version in range(3):
         await sqlite_log.append(append_of((ADAS_ACCOUNT, version, [CLOSED])))
         assert source.head() == version + 1
@@ -253,7 +261,8 @@ async def test_a_caller_that_gives_up_takes_nothing_back(sqlite_log: SqliteEvent
 
 async def test_closing_writes_what_waits(path: Path, keys: MemoryKeys):
     log = SqliteEventLog(path, SealedMapper(keys))
-    tasks = [asyncio.create_task(log.append(append_of((ADAS_ACCOUNT, 0, [CLOSED])))), asyncio.create_task(log.append(append_of((BOB, 0, [REGISTERED]))))]
+    appends = [append_of((ADAS_ACCOUNT, 0, [CLOSED])), append_of((BOB, 0, [REGISTERED]))]
+    tasks = [asyncio.create_task(log.append(append)) for append in appends]
     await asyncio.sleep(0)
     log.close()
     assert await asyncio.gather(*tasks) == [Appended(1, 1), Appended(2, 2)]

@@ -182,7 +182,9 @@ def operations() -> list[tuple[str, str]]:
 
 
 @pytest.mark.parametrize(("method", "path"), operations())
-async def test_what_is_no_id_is_as_unknown_as_an_id_nobody_has(method: str, path: str, call: Caller, world: World) -> None:
+async def test_what_is_no_id_is_as_unknown_as_an_id_nobody_has(
+    method: str, path: str, call: Caller, world: World
+) -> None:
     body = {"status": "DISCONNECTED"} if method == "PATCH" and "connections" in path else None
     if method == "PATCH" and body is None:
         body = {"name": "x"}
@@ -205,12 +207,13 @@ async def test_keys(client: TestClient) -> None:
         async with client.request(method, path, headers=headers) as response:
             return response.status, await response.json()
 
-    for headers in ({}, {"X-API-KEY": ""}, {"X-API-KEY": CANARY}, {"X-API-KEY": "é"}, {"X-API-KEY": "k" * 5_000}, TOKEN):
+    wrong = ("", CANARY, "é", "k" * 5_000)
+    for headers in ({}, TOKEN, *({"X-API-KEY": key} for key in wrong)):
         status, answer = await asked("/api/v6/users", **headers)
         assert (status, answer["error_code"]) == (401, "INVALID_API_KEY")
         assert CANARY not in str(answer)
     path = "/insights/v1/reports/balances/create"
-    for headers in ({}, OURS, {"Authorization": "key-of-ours"}, {"Authorization": "Token"}, {"Authorization": "Basic a"}):
+    for headers in ({}, OURS, *({"Authorization": said} for said in ("key-of-ours", "Token", "Basic a"))):
         status, answer = await asked(path, "POST", **headers)
         assert (status, answer["code"]) == (401, "API_TOKEN_MISSING")
     for headers in ({"Authorization": f"Token {CANARY}"}, {"Authorization": "Token é"}, {"Authorization": "Bearer x"}):
@@ -254,7 +257,8 @@ async def test_other_methods_are_refused_with_those_that_are_not(route: Any, cal
     for name in ("{user_id}", "{account_id}", "{connection_id}", "{connection}"):
         path = path.replace(name, NOBODY)
     allowed = {other.method for other in ROUTES if other.path == route.path}
-    allowed |= {"HEAD"} if any(other.path == route.path and other.method == "GET" and other.head for other in ROUTES) else set()
+    if any(other.path == route.path and other.method == "GET" and other.head for other in ROUTES):
+        allowed.add("HEAD")
     for method in {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PURGE"} - allowed:
         status, _, response = await call(method, path)
         assert status == 405, method
@@ -290,7 +294,7 @@ async def test_a_defect_is_told_without_its_words(call: Caller, world: World, ca
     status, answer, _ = await call("GET", "/api/v6/providers/budget_insight")
     assert (status, answer["error_code"]) == (500, "INTERNAL_ERROR")
     assert CANARY not in str(answer) + caplog.text
-    assert "ZeroDivisionError" in caplog.text
+    assert [record.error for record in caplog.records if record.levelname == "ERROR"] == ["ZeroDivisionError"]
 
 
 async def test_too_many_requests_at_once(call: Caller, theirs: Caller, world: World) -> None:
@@ -322,13 +326,14 @@ async def test_the_log_of_requests_tells_no_ids_and_no_keys(
     user = await registered(call)
     await call("GET", f"/api/v6/users/{user}?{CANARY}=1")
     await call("GET", f"/{CANARY}%0d%0aX")
-    assert user not in caplog.text
-    assert CANARY not in caplog.text
-    assert "key-of-ours" not in caplog.text
-    lines = [record.getMessage() for record in caplog.records if record.name == "passbook.access"]
-    assert '"route":"GET /api/v6/users/{user_id}"' in lines[1]
-    assert '"tenant":"ours"' in lines[1]
-    assert '"route":"GET unknown"' in lines[2]
+    lines = [vars(record) for record in caplog.records if record.name == "passbook.access"]
+    for secret in (user, CANARY, "key-of-ours"):
+        assert secret not in str(lines) + caplog.text
+    assert [(line["route"], line["status"], line.get("tenant")) for line in lines] == [
+        ("POST /api/v6/users/legal", 201, "ours"),
+        ("GET /api/v6/users/{user_id}", 400, "ours"),
+        ("GET unknown", 404, None),
+    ]
 
 
 def test_every_documented_status_is_a_status() -> None:

@@ -47,7 +47,8 @@ async def test_users_are_registered_changed_and_erased(call: Caller) -> None:
         "/api/v6/users/natural",
         {"first_name": "Ada", "last_name": "Test", "birthdate": "1990-12-10", "email": "ada@example.org"},
     )
-    assert (status, natural["type"], natural["name"], natural["birthdate"]) == (201, "NATURAL", "Ada Test", "1990-12-10")
+    assert (status, natural["type"], natural["name"]) == (201, "NATURAL", "Ada Test")
+    assert natural["birthdate"] == "1990-12-10"
     _, page, _ = await call("GET", "/api/v6/users?per_page=1&page=2")
     assert (page["total"], page["last_page"], page["result"]) == (2, 2, [natural])
     assert (await call("DELETE", path))[0] == 204
@@ -103,9 +104,8 @@ async def test_a_connection_is_requested_authorised_synced_and_deleted(call: Cal
 
     status, queued, _ = await call("POST", f"/api/v6/users/{user}/sync", SYNC)
     assert status == 201
-    assert [(sync["data_type"], sync["status"]) for sync in queued] == [
-        ("BANK_ACCOUNT", "QUEUED"), ("BANK_TRANSACTION", "QUEUED"), ("CASHFLOW", "QUEUED"), ("CREDIT_INSIGHTS", "QUEUED"),
-    ]
+    assert [sync["data_type"] for sync in queued] == ["BANK_ACCOUNT", "BANK_TRANSACTION", "CASHFLOW", "CREDIT_INSIGHTS"]
+    assert {sync["status"] for sync in queued} == {"QUEUED"}
     assert {sync["data_connection_id"] for sync in queued} == {connection["id"]}
     status, body, _ = await call("POST", f"/api/v6/users/{user}/sync")
     assert (status, body["error_code"]) == (409, "SYNC_ALREADY_RUNNING")

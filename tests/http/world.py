@@ -286,7 +286,7 @@ class AgreeableBank:
         return ProviderUser("5", "token")
 
     async def authorisation_url(
-        self, credentials: Any, user: Any, *, redirect_uri: str, state: str, connection: Any = None, language: str = "fr"
+        self, credentials: Any, user: Any, *, state: str, language: str = "fr", **_: Any
     ) -> str:
         self.states.append(state)
         return f"https://webview.example/{language}/connect?state={state}&code=c"

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from adapters.event_log.mapper import SealedMapper
-from adapters.keys.database import PRAGMAS, CannotOpen
+from adapters.durable_file import PRAGMAS, CannotOpen
 from adapters.keys.keyring import SqliteKeyRing
 from adapters.keys.master import MasterKey, derive
 from application.ports import KeyDestroyed, KeyMissing, LogUnavailable

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from adapters.keys.database import CannotOpen
+from adapters.durable_file import CannotOpen
 from adapters.keys.keyring import SqliteKeyRing
 from adapters.keys.secrets import SqliteSecretStore
 from application.ports import KeyDestroyed, LogUnavailable

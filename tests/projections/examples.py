@@ -195,7 +195,11 @@ _minor = st.none() | st.integers(-500_00, 9_000_00)
 def histories(draw: Any, *, steps: int = 25) -> tuple[History, set[str]]:
     """A history that the aggregates could have made, and the scopes whose keys were destroyed in it."""
     teller = Teller(draw)
-    for step in draw(st.lists(st.sampled_from(Teller.STEPS), min_size=5, max_size=steps)):
+    for _ in Teller.CONSUMERS:
+        teller.move_connection()
+        teller.discover()
+        teller.discover()
+    for step in draw(st.lists(st.sampled_from(Teller.STEPS), min_size=steps // 2, max_size=steps)):
         step(teller)
     return teller.history, teller.destroyed
 

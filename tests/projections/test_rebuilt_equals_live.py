@@ -7,16 +7,30 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from adapters.read_models.memory import MemoryGeneration
 from adapters.read_models.sqlite import SqliteGeneration
+from domain.consumer import ConsumerErased
+from domain.consumer_account import AccountClosed
 from projections.catch_up import catch_up
 from projections.digest import digest, first_difference
+from projections.erasure import forgotten
 from projections.models import ALL_TABLES
 from projections.ports import Rows
-from tests.projections.examples import History, ListSource, histories, of_account
+from tests.projections.examples import (
+    ADA,
+    BOB,
+    History,
+    ListSource,
+    a_row,
+    discovered,
+    fetched,
+    histories,
+    of_account,
+    of_consumer,
+)
 
 
 def live(history: History, facts_max: int = 1) -> Rows:
@@ -84,6 +98,8 @@ def test_a_stalled_consumer_is_forgotten_all_the_same(told: Any, data: Any) -> N
     history, destroyed = told
     stalling = data.draw(st.integers(1, len(history.recorded)))
     stream = history.recorded[stalling - 1].stream
+    # One that erases and can't be read erases nothing: it may have been tampered with.
+    assume(forgotten(history.recorded[stalling - 1]) is None)
     broken = History()
     for recorded in history.recorded[: stalling - 1]:
         broken.add(recorded.stream, recorded.fact)
@@ -94,29 +110,19 @@ def test_a_stalled_consumer_is_forgotten_all_the_same(told: Any, data: Any) -> N
     assert_same(live(broken, 5), rebuilt(broken.after_destroying(destroyed), 7))
 
 
-def test_an_erased_consumer_leaves_no_row_in_any_table() -> None:
-    @given(histories(steps=40))
-    @settings(max_examples=40)
-    def erase_all(told: Any) -> None:
-        from domain.consumer import ConsumerErased
-
-        from tests.projections.examples import ADA, BOB, of_consumer
-
-        history, _ = told
-        for consumer_id in (ADA, BOB):
-            history.add(of_consumer(consumer_id), ConsumerErased())
-        rows = live(history, 10)
-        assert {table.name: list(rows.scan(table)) for table in ALL_TABLES if list(rows.scan(table))} == {}
-
-    erase_all()
+@settings(max_examples=40)
+@given(histories(steps=40))
+def test_an_erased_consumer_leaves_no_row_in_any_table(told: Any) -> None:
+    history, _ = told
+    for consumer_id in (ADA, BOB):
+        history.add(of_consumer(consumer_id), ConsumerErased())
+    rows = live(history, 10)
+    assert [table.name for table in ALL_TABLES if list(rows.scan(table))] == []
 
 
 @pytest.mark.parametrize("reason", ["disabled", "deleted_at_bank"])
 def test_an_account_that_is_closed_keeps_its_data(reason: str) -> None:
-    from domain.consumer_account import AccountClosed
-
-    from tests.projections.examples import a_row, discovered, fetched
-
-    history = History().add(of_account(), discovered(), fetched(a_row(1, 19_000, -100)), AccountClosed(reason=reason))
+    closed = AccountClosed(reason=reason)
+    history = History().add(of_account(), discovered(), fetched(a_row(1, 19_000, -100)), closed)
     names = {table.name for table in ALL_TABLES if list(live(history).scan(table))}
     assert {"transactions", "accounts", "balances", "cashflows"} <= names

@@ -20,25 +20,26 @@ from domain import streams
 from domain.refusals import LinkInvalid
 
 LANGUAGES = ("fr", "en", "es", "it", "de", "nl", "pt")
-VALUE_SIZE_MAX = 2_048
 
-Value = Annotated[str, StringConstraints(max_length=VALUE_SIZE_MAX)]
+#: What our tokens and states are written in.
+Secret = Annotated[str, StringConstraints(max_length=128, pattern="^[0-9A-Za-z_.=-]*$")]
+Reference = Annotated[str, StringConstraints(max_length=256, pattern="^[0-9, ]*$")]
 
 
 class Opening(Query):
     """The link that a client was given for a person."""
 
-    token: Value = ""
+    token: Secret = ""
 
 
 class Returning(Query):
     """What the bank's page comes back with. It may say more; that is not looked at."""
 
-    state: Value = ""
-    connection_id: Value | None = None
-    id_connection: Value | None = None
-    connection_ids: Value | None = None
-    error: Value | None = None
+    state: Secret = ""
+    connection_id: Reference | None = None
+    id_connection: Reference | None = None
+    connection_ids: Reference | None = None
+    error: Annotated[str, StringConstraints(max_length=128)] | None = None
 
 
 async def connect(asked: Asked) -> Answer:

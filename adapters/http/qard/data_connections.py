@@ -18,12 +18,13 @@ from application import authorisations, data_connections
 from application.execute import Outcome
 from domain import streams
 from domain.data_connection import AUTH_ERROR, AUTH_REQUIRED, CONNECTING, DISCONNECTED
+from domain.provider import CATALOGUE
 from projections import answers, directory
 
 TAG = "Data connections"
 
 class ConnectionBody(Body):
-    provider_name: Annotated[str, text(64)]
+    provider_name: Annotated[str, text(64), Field(json_schema_extra={"enum": list(CATALOGUE)})]
     requested_data_types: Annotated[list[DataType], Field(min_length=1, max_length=32)]
     skip_permissions: bool = False
 
