@@ -21,7 +21,7 @@ from adapters.event_log.mapper import SealedMapper
 from adapters.event_log.sqlite import SqliteEventLog
 from adapters.http.app import create_app
 from adapters.http.server import Runner
-from adapters.http.services import HttpServices, Readiness
+from adapters.http.services import HttpServices, Readiness, StalledConsumer
 from adapters.jobs.in_process import InProcessJobs
 from adapters.keys.api_keys import ApiKeys
 from adapters.projector_process import ProjectorProcess
@@ -37,6 +37,9 @@ from domain.provider import BUDGET_INSIGHT
 log = logging.getLogger("passbook.service")
 
 DEFAULT_TENANT = "default"
+#: Projections that have not moved for this long, although the log has, are not ready any more. Seconds.
+STANDSTILL = 15.0
+STALLED_SHOWN_MAX = 20
 #: How long the work beside the requests may take at the end. Seconds.
 JOBS_TIMEOUT = 5.0
 
@@ -88,6 +91,7 @@ class Service:
         )
         self.authenticate = Authenticator(vault.api_keys, settings)
         self._ready = False
+        self._seen = (0, asyncio.get_running_loop().time())
 
     @property
     def app(self) -> web.Application:
@@ -102,10 +106,21 @@ class Service:
             )
         )
 
-    def readiness(self) -> Readiness:
-        stalled = len(self.read_models.stalled())
-        missing = [] if self._ready else ["projections are behind"]
-        return Readiness(ready=self._ready, missing=missing, stalled_consumers=stalled)
+    async def readiness(self) -> Readiness:
+        """Ready once the projections held what the log held at the start, until they stand still for long."""
+        position, now = self.read_models.position(), asyncio.get_running_loop().time()
+        if position != self._seen[0] or position >= await self.events.head():
+            self._seen = position, now
+        missing = []
+        if not self._ready:
+            missing.append("projections are behind")
+        elif now - self._seen[1] > STANDSTILL:
+            missing.append(f"projections stand still at position {position}")
+        stalled = [
+            StalledConsumer(consumer=row.consumer, position=row.position, reason=row.reason)
+            for row in self.read_models.stalled()[:STALLED_SHOWN_MAX]
+        ]
+        return Readiness(ready=not missing, missing=missing, stalled_consumers=stalled)
 
     async def become_ready(self, synchroniser: Synchroniser) -> None:
         """Wait until the read models hold what the log held at the start, then take up what is pending."""

@@ -19,6 +19,9 @@ from eventsourcing.sqlite import (
     SQLiteTransaction,
 )
 
+from adapters import durable_file
+from adapters.durable_file import BUSY_TIMEOUT_MS, CannotOpen, make_private, settle
+
 
 STATEMENTS_CACHED = 256
 WAL_SIZE_LIMIT = 64 * 1024 * 1024

@@ -65,12 +65,21 @@ class Queries(Protocol):
         ...
 
 
+class StalledConsumer(msgspec.Struct, kw_only=True):
+    """A consumer whose read models wait behind a fact that could not be projected."""
+
+    consumer: str
+    position: int
+    reason: str
+
+
 class Readiness(msgspec.Struct, kw_only=True):
     """Whether requests may be sent here, and what is missing if not, in words without internals."""
 
     ready: bool
     missing: list[str] = []
-    stalled_consumers: int = 0
+    stalled_consumers: list[StalledConsumer] = []
+    """The first of them; a service with some is ready for all others."""
 
 
 class HttpServices(msgspec.Struct, kw_only=True):

@@ -9,7 +9,7 @@ import jsonschema_rs
 import msgspec
 import pytest
 
-from adapters.http import Readiness
+from adapters.http.services import Readiness, StalledConsumer
 from adapters.http.app import create_app
 from adapters.http.openapi import document
 from adapters.http.routes import ROUTES
@@ -137,11 +137,12 @@ async def test_the_mark_of_a_provider_is_a_picture(call: Caller) -> None:
 
 async def test_health_and_readiness(anybody: Caller, world: World) -> None:
     assert (await anybody("GET", "/healthz"))[:2] == (200, {"status": "ok"})
-    assert (await anybody("GET", "/readyz"))[:2] == (200, {"ready": True, "missing": [], "stalled_consumers": 0})
-    world.readiness = Readiness(ready=False, missing=["projections are behind"], stalled_consumers=2)
+    assert (await anybody("GET", "/readyz"))[:2] == (200, {"ready": True, "missing": [], "stalled_consumers": []})
+    stalled = StalledConsumer(consumer=NOBODY, position=7, reason="seal_broken")
+    world.readiness = Readiness(ready=False, missing=["projections are behind"], stalled_consumers=[stalled])
     status, answer, response = await anybody("GET", "/readyz")
     assert (status, response.headers["Retry-After"]) == (503, "1")
-    assert answer == {"ready": False, "missing": ["projections are behind"], "stalled_consumers": 2}
+    assert answer == {"ready": False, "missing": ["projections are behind"], "stalled_consumers": [{"consumer": NOBODY, "position": 7, "reason": "seal_broken"}]}
 
 
 async def test_metrics(call: Caller, anybody: Caller) -> None:

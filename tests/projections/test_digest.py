@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from adapters.read_models.memory import MemoryRows
@@ -70,15 +70,16 @@ def test_a_row_that_only_one_side_has_is_named() -> None:
 def test_any_change_of_any_value_is_seen(told: Any, data: Any) -> None:
     history, _ = told
     first, second = rows_of(history), rows_of(history)
-    table = data.draw(st.sampled_from([table for table in ALL_TABLES if list(first.scan(table))]))
+    filled = [table for table in ALL_TABLES if next(first.scan(table), None) is not None]
+    assume(filled)
+    table = data.draw(st.sampled_from(filled))
     row = data.draw(st.sampled_from(list(first.scan(table))))
     column = data.draw(st.sampled_from(table.row._fields[table.key :] or table.row._fields[-1:]))
     value = getattr(row, column)
     other = {int: lambda: value + 1, str: lambda: value + "x", bytes: lambda: value + b"x"}
     second.put(table, row._replace(**{column: other.get(type(value), lambda: "x")()}))
     assert digest(first) != digest(second)
-    difference = first_difference(first, second)
-    assert difference.table == table.name
+    assert first_difference(first, second).table == table.name
 
 
 SCRIPT = """
