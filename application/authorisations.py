@@ -25,8 +25,8 @@ from application.execute import (
     internal_context,
     load,
 )
-from application.ports import ProviderError, ProviderRefused
-from application.provider_users import obtain_provider_user, provider_user
+from application.ports import AuthorisationNeeded, ProviderError, ProviderRefused, ProviderUser
+from application.provider_users import obtain_provider_user, provider_user, renew_provider_user
 from application.refusals import Unavailable
 from domain import consumer, data_connection, streams
 from domain.refusals import CredentialsMissing, LinkInvalid, ProviderNotEnabled
@@ -104,10 +104,9 @@ async def open_link(services: Services, connection_id: str, token: str, *, langu
     if credentials is None:
         raise CredentialsMissing
     minted = mint_state(services, connection_id)
-    gateway = services.gateways[state.provider]
-    try:
-        user = await obtain_provider_user(services, tenant, consumer_id, state.provider, credentials)
-        address = await gateway.authorisation_url(
+
+    async def address_for(user: ProviderUser) -> str:
+        return await services.gateways[state.provider].authorisation_url(
             credentials,
             user,
             redirect_uri=f"{services.public_url}{CALLBACK_PATH}",
@@ -115,6 +114,14 @@ async def open_link(services: Services, connection_id: str, token: str, *, langu
             connection=state.reference if state.provider_user == user.reference else None,
             language=language,
         )
+
+    whose = (services, tenant, consumer_id, state.provider, credentials)
+    try:
+        try:
+            address = await address_for(await obtain_provider_user(*whose))
+        except AuthorisationNeeded:
+            # The token was revoked: the person is here to authorise anew, which takes one that is valid.
+            address = await address_for(await renew_provider_user(*whose))
     except ProviderError as error:
         raise Unavailable(error.reason, error.retry_after or 5.0) from error
 

@@ -271,6 +271,10 @@ class ProviderGateway(Protocol):
         """Make a user at the provider. Never retried: each call makes one more."""
         ...
 
+    async def renew_user(self, credentials: Credentials, user: ProviderUser) -> ProviderUser:
+        """A new token for a user whose token is not valid any more; `ProviderRefused` if there is no such user."""
+        ...
+
     async def authorisation_url(
         self,
         credentials: Credentials,

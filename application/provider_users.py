@@ -7,7 +7,7 @@ import asyncio
 import msgspec
 
 from application.execute import Services
-from application.ports import Credentials, ProviderUser
+from application.ports import Credentials, ProviderRefused, ProviderUser
 
 _encode = msgspec.msgpack.Encoder(order="deterministic").encode
 
@@ -49,7 +49,32 @@ async def obtain_provider_user(
         if known is not None:
             return known
         user = await services.gateways[provider_name].create_user(credentials)
-        stored = _Stored(user, _account(services, tenant, credentials))
-        reference = await services.secrets.put(scope, name, _encode(stored))
-        await services.secrets.forget_others(scope, name, keep=reference)
+        await _keep(services, tenant, scope, name, user, credentials)
         return user
+
+
+async def renew_provider_user(
+    services: Services, tenant: str, consumer_id: str, provider_name: str, credentials: Credentials
+) -> ProviderUser:
+    """The consumer's user with a new token, where the old one was refused; a new user if the old one is gone."""
+    scope, name = f"{tenant}/{consumer_id}", _name(provider_name)
+    gateway = services.gateways[provider_name]
+    async with services.one_at_a_time.setdefault(f"{scope}/{name}", asyncio.Lock()):
+        known = await provider_user(services, tenant, consumer_id, provider_name, credentials)
+        try:
+            user = await gateway.renew_user(credentials, known) if known else None
+        except ProviderRefused as refused:
+            if refused.reason != "not_found":
+                raise
+            user = None
+        user = user or await gateway.create_user(credentials)
+        await _keep(services, tenant, scope, name, user, credentials)
+        return user
+
+
+async def _keep(
+    services: Services, tenant: str, scope: str, name: str, user: ProviderUser, credentials: Credentials
+) -> None:
+    stored = _Stored(user, _account(services, tenant, credentials))
+    reference = await services.secrets.put(scope, name, _encode(stored))
+    await services.secrets.forget_others(scope, name, keep=reference)

@@ -69,6 +69,10 @@ class BudgetInsightGateway:
             token = await client.exchange_code(credentials, token)
         return ProviderUser(reference=payloads.reference_of(user.id_user), token=token)
 
+    async def renew_user(self, credentials: Credentials, user: ProviderUser) -> ProviderUser:
+        token = await self._client(credentials).renew_token(credentials, user.reference)
+        return ProviderUser(reference=user.reference, token=token)
+
     async def authorisation_url(
         self,
         credentials: Credentials,

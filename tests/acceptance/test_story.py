@@ -349,3 +349,27 @@ async def test_nothing_crosses_between_tenants(tmp_path: Path) -> None:
                 await theirs.balances(user, expect=404)
         finally:
             process.stop()
+
+
+async def test_a_token_that_the_bank_has_revoked_is_renewed_when_the_person_comes(tmp_path: Path) -> None:
+    async with product(tmp_path) as (client, process, bank):
+        await client.set_up()
+        user = await client.a_user()
+        identity = await client.connect(user, "salaried")
+        await client.sync(user)
+        # Whoever renews and revokes makes the token we hold a dead one.
+        async with client.session.get(f"{bank}/simulator/connections") as response:
+            (connection,) = (await response.json())["connections"]
+        renewal = {
+            "grant_type": "client_credentials", "client_id": "1", "client_secret": "2",
+            "id_user": connection["id_user"], "revoke_previous": True,
+        }  # fmt: skip
+        async with client.session.post(f"{bank}/2.0/auth/renew", json=renewal) as response:
+            assert response.ok, await response.text()
+        latest = await client.sync(user)
+        assert {(sync["status"], sync["status_reason"]) for sync in latest} == {("AUTH_ERROR", "token_refused")}
+        path = f"/users/{user}/data-connections/{identity}"
+        link = (await client.qard("GET", path))["redirect_url"]
+        await client.come_back(await client.log_in(link, "salaried"))
+        assert (await client.qard("GET", path))["status"] == "CONNECTED"
+        assert {sync["status"] for sync in await client.sync(user)} == {"SUCCESS"}
