@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from decimal import Decimal
 from pathlib import Path
@@ -265,11 +266,20 @@ async def test_disconnecting_keeps_the_data_and_deleting_takes_it(client: Client
     assert (await client.qard("GET", f"/users/{user}/banking-cashflow"))["currency"] is None
 
 
-async def test_an_erased_user_is_gone_at_every_door(client: Client) -> None:
+async def test_an_erased_user_is_gone_at_every_door_and_at_the_bank(client: Client, bank: str) -> None:
+    async def known_to_the_bank() -> int:
+        async with client.session.get(f"{bank}/simulator/connections") as response:
+            return len((await response.json())["connections"])
+
+    before = await known_to_the_bank()
     user = await client.a_user()
     await client.connect(user, "loans")
     await client.sync(user)
+    assert await known_to_the_bank() == before + 1
     await client.qard("DELETE", f"/users/{user}", expect=204)
+    async with asyncio.timeout(10):
+        while await known_to_the_bank() != before:
+            await asyncio.sleep(0.02)
     for path in ("", "/data-connections", "/banking-accounts", "/banking-cashflow", "/banking-credit-insights", "/sync"):
         await client.qard("GET", f"/users/{user}{path}", expect=404)
     await client.balances(user, expect=404)
