@@ -139,7 +139,7 @@ async def running(
     """Run the service until the block ends. Yields it with the address it listens on.
 
     Raises:
-        MasterKeyRefused, LogError, OSError: it cannot start; the text says why.
+        CannotListen, MasterKeyRefused, LogError, OSError: it cannot start; the text says why.
     """
     async with AsyncExitStack() as stack:
         # First of all, so that a taken port is noticed before anything is made.
@@ -173,9 +173,16 @@ async def running(
         yield service, address
 
 
+class CannotListen(Exception):
+    """The address is taken, or is none of this machine's."""
+
+
 def _listening(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listening = socket.create_server((host, port), family=family, backlog=1_024)
+    try:
+        listening = socket.create_server((host, port), family=family, backlog=1_024)
+    except OSError as error:
+        raise CannotListen(f"cannot listen on {host}:{port}: {error.strerror or error}") from None
     listening.setblocking(False)
     return listening
 

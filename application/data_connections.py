@@ -78,12 +78,13 @@ async def request(
         head = await services.log.head()
         held = existing_with(await connections_of(services, tenant, consumer_id), provider_name)
         if held is not None and description.unique:
-            return Plan(held, ((held, data_connection.adopt(held.state, wanted)),))
+            facts = data_connection.adopt(held.state, wanted, skip_permissions=skip_permissions)
+            return Plan(held, ((held, facts),))
         new = Loaded(new_stream, 0, data_connection.initial)
-        facts = data_connection.request(
+        requested = data_connection.request(
             new.state, provider=provider_name, data_types=wanted, skip_permissions=skip_permissions
         )
-        return Plan(new, ((new, facts),), unchanged_since=(prefix, head))
+        return Plan(new, ((new, requested),), unchanged_since=(prefix, head))
 
     return await execute(services, context, decide)
 

@@ -182,6 +182,8 @@ async def _fetch(
     services: Services, tenant: str, consumer_id: str, connection: data_connection.DataConnection
 ) -> Fetched:
     connection = data_connection.existing(connection)
+    if not (await load(services, streams.provider(tenant, connection.provider))).state.enabled:
+        raise Failed(FETCH_ERROR, "provider_disabled")
     credentials = await credentials_of(services, tenant, connection.provider)
     if credentials is None:
         raise Failed(FETCH_ERROR, "credentials_missing")

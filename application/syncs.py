@@ -11,7 +11,7 @@ from application.ports import Context
 from domain import consumer, data_connection, provider, streams
 from domain.data_types import ALL, with_dependencies
 from domain.fact import Recorded
-from domain.refusals import NoConnectedProvider, UnsupportedDataType
+from domain.refusals import NoConnectedProvider, ProviderNotEnabled, UnsupportedDataType
 
 #: How long a request waits until what it made can be read, in seconds.
 VISIBLE_TIMEOUT = 2.0
@@ -25,7 +25,7 @@ async def request(
     Returns the outcome and the recorded `SyncRequested` facts, one per connection.
 
     Raises:
-        SyncAlreadyRunning, NoConnectedProvider, UnsupportedDataType, NotFound.
+        SyncAlreadyRunning, NoConnectedProvider, ProviderNotEnabled, UnsupportedDataType, NotFound.
     """
     if data_types and set(data_types) - set(ALL):
         raise UnsupportedDataType(supported=list(ALL))
@@ -35,9 +35,12 @@ async def request(
         consumer.registered((await load(services, streams.consumer(context.tenant, consumer_id))).state)
         changes: list[tuple[Loaded[Any], tuple[Any, ...]]] = []
         covered: set[str] = set()
+        switched_off = False
         for loaded in await connections_of(services, context.tenant, consumer_id):
             wanted = _wanted(loaded.state, data_types)
-            if wanted:
+            if wanted and not await _is_enabled(services, context.tenant, loaded.state.provider):
+                switched_off = True
+            elif wanted:
                 covered.update(wanted)
                 data_syncs = tuple(
                     data_connection.DataSync(services.ids.uuid(), data_type) for data_type in wanted
@@ -46,6 +49,8 @@ async def request(
                     loaded.state, sync_id=services.ids.uuid(), data_syncs=data_syncs
                 )
                 changes.append((loaded, facts))
+        if switched_off and not changes:
+            raise ProviderNotEnabled
         if not changes or set(data_types or ()) - covered:
             raise NoConnectedProvider(data_types=sorted(set(data_types or ALL) - covered))
         return Plan(changes[0][0], tuple(changes))
@@ -55,6 +60,10 @@ async def request(
     for recorded in requested:
         services.sync_requested(recorded.stream, recorded.fact.sync_id)
     return outcome, requested
+
+
+async def _is_enabled(services: Services, tenant: str, provider_name: str) -> bool:
+    return (await load(services, streams.provider(tenant, provider_name))).state.enabled
 
 
 def _wanted(connection: data_connection.DataConnection, asked: Sequence[str] | None) -> tuple[str, ...]:

@@ -110,8 +110,10 @@ def describe(type: str, fields: Mapping[str, Any], before: Details | None = None
     Raises:
         InvalidRequest: a field does not belong to this type, or has a value that cannot be.
     """
-    if set(fields) - FIELDS[type]:
-        raise InvalidRequest("a field does not belong to this type of user", fields=["is not of this type"])
+    foreign = sorted(set(fields) - FIELDS[type])
+    if foreign:
+        problems = {name: ["does not belong to this type of user"] for name in foreign}
+        raise InvalidRequest("a field does not belong to this type of user", **problems)
     known = {} if before is None else {name: getattr(before, name) for name in FIELDS[type]}
     known.update(fields)
     # Blank or absent, these two have a value of their own.

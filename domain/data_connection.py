@@ -95,6 +95,8 @@ class ConnectionDeleted(Fact, frozen=True):
 
 class RequestedDataTypesChanged(Fact, frozen=True):
     data_types: tuple[str, ...]
+    skip_permissions: bool | None = None
+    """What a client asked for that adopted an automatic connection; None where nothing was said of it."""
 
 
 class SyncRequested(Fact, frozen=True):
@@ -155,7 +157,7 @@ class Requested(msgspec.Struct, frozen=True, tag_field="state", tag=True, kw_onl
     reference: str | None = None
     provider_user: str | None = None
     link_epoch: int = 1
-    """Counts the times the connection was made; a link of an earlier epoch is not valid any more."""
+    """Counts the times the connection was made or given up; a link of an earlier epoch is not valid any more."""
     openings: tuple[Opening, ...] = ()
     pending: tuple[PendingSync, ...] = ()
     watermark: datetime | None = None
@@ -209,12 +211,20 @@ def request(
     raise NotFound
 
 
-def adopt(connection: DataConnection, data_types: tuple[str, ...]) -> tuple[RequestedDataTypesChanged, ...]:
+def adopt(
+    connection: DataConnection, data_types: tuple[str, ...], *, skip_permissions: bool = False
+) -> tuple[Fact, ...]:
     """Take over a connection that `auto_connect` requested, while nobody has ever connected it."""
     requested = existing(connection)
     if not requested.automatic or requested.ever_connected:
         raise ConnectionExists
-    return change_data_types(requested, data_types)
+    facts: tuple[Fact, ...] = ()
+    if (requested.data_types, requested.skip_permissions) != (data_types, skip_permissions):
+        facts = (RequestedDataTypesChanged(data_types=data_types, skip_permissions=skip_permissions),)
+    if requested.status == DISCONNECTED:
+        # Whoever asks for a connection wants one that can be made.
+        return (*facts, ReauthorisationRequested())
+    return facts
 
 
 def change_data_types(
@@ -403,9 +413,12 @@ def apply(connection: DataConnection, fact: object) -> DataConnection:
         case ReauthorisationRequested():
             return replace(connection, status=AUTH_REQUIRED)
         case ConnectionDisconnected():
-            return replace(connection, status=DISCONNECTED, openings=())
+            # The link that was given out before must not come back to life when another is asked for.
+            epoch = connection.link_epoch + 1
+            return replace(connection, status=DISCONNECTED, openings=(), link_epoch=epoch)
         case RequestedDataTypesChanged():
-            return replace(connection, data_types=fact.data_types)
+            skip = connection.skip_permissions if fact.skip_permissions is None else fact.skip_permissions
+            return replace(connection, data_types=fact.data_types, skip_permissions=skip)
         case SyncRequested():
             pending = PendingSync(sync_id=fact.sync_id, data_syncs=fact.data_syncs, origin=fact.origin)
             return replace(connection, pending=(*connection.pending, pending))

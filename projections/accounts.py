@@ -24,6 +24,8 @@ from domain.consumer_account import (
     BalanceRefreshed,
 )
 from domain.fact import Recorded
+from domain.money import MINOR_MAX
+from domain.refusals import Corrupt
 from domain.streams import Stream
 from projections.erasure import forgotten, stream_of
 from projections.ports import Rows, Table
@@ -192,16 +194,22 @@ def _project_account(recorded: Recorded, stream: Stream, rows: Rows) -> None:
                 ACCOUNTS,
                 held._replace(
                     as_of=micros(fact.as_of),
-                    balance=fact.balance,
-                    available=fact.available,
-                    limit=fact.limit,
-                    reserved=fact.reserved,
+                    balance=_bounded(fact.balance),
+                    available=_bounded(fact.available),
+                    limit=_bounded(fact.limit),
+                    reserved=_bounded(fact.reserved),
                 ),
             )
         case AccountClosed(reason=reason):
             rows.put(ACCOUNTS, held._replace(closed=reason))
         case AccountReopened():
             rows.put(ACCOUNTS, held._replace(closed=None))
+
+
+def _bounded(minor: int | None) -> int | None:
+    if minor is not None and abs(minor) > MINOR_MAX:
+        raise Corrupt("an amount needs more than 63 bits")
+    return minor
 
 
 def _forget(gone: Stream, rows: Rows) -> None:

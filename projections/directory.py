@@ -250,9 +250,11 @@ def _project_connection(recorded: Recorded, stream: Stream, rows: Rows) -> None:
         case ReauthorisationRequested():
             rows.put(CONNECTIONS, row._replace(status=connections.AUTH_REQUIRED, reason=None))
         case ConnectionDisconnected():
-            rows.put(CONNECTIONS, row._replace(status=connections.DISCONNECTED, reason=None))
-        case RequestedDataTypesChanged(data_types=data_types):
-            rows.put(CONNECTIONS, row._replace(data_types=" ".join(data_types)))
+            epoch = row.link_epoch + 1
+            rows.put(CONNECTIONS, row._replace(status=connections.DISCONNECTED, reason=None, link_epoch=epoch))
+        case RequestedDataTypesChanged(data_types=data_types, skip_permissions=skip):
+            skip = row.skip_permissions if skip is None else int(skip)
+            rows.put(CONNECTIONS, row._replace(data_types=" ".join(data_types), skip_permissions=skip))
         case SyncRequested():
             _request_sync(recorded, fact, row, rows)
         case SyncStarted(sync_id=sync_id):

@@ -10,7 +10,9 @@ from __future__ import annotations
 from binascii import hexlify
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from operator import sub
+from functools import lru_cache
+from operator import itemgetter, sub
+from struct import Struct
 from typing import Any, NamedTuple
 
 import msgspec
@@ -87,8 +89,8 @@ class Count(NamedTuple):
 class Shift(NamedTuple):
     account: bytes
     days: int
-    """The most days that ever lay between a row's booking and its value day, so that a window of booking days is a
-    range of this table's key."""
+    """The most days that ever lay between the booking of a row and its value day: with it a window of booking
+    days is a range of `TRANSACTIONS`."""
 
 
 TRANSACTIONS = Table(
@@ -99,6 +101,10 @@ REMOVED = Table("removed_transactions", Removed, key=2)
 COUNTS = Table("transaction_counts", Count, key=3)
 SHIFTS = Table("transaction_shifts", Shift, key=1)
 TABLES = (TRANSACTIONS, PENDING, REMOVED, COUNTS, SHIFTS)
+
+#: The parts of an answer that differ from row to row; `expand` writes what stands at the marks.
+_BODY = b"%s-%s-%s-%s-%s\x01%s\x02%s\x03%s\x04%s\x05%s"
+_UUID_PARTS = Struct("8s4s4s4s12s")
 
 _json = msgspec.json.Encoder().encode
 _text = msgspec.json.Decoder(str | None).decode
@@ -156,17 +162,28 @@ def _add(batch: Batch, key: bytes, account: Account, rows: Rows, changes: Counte
     booked = _rows(batch, days, key, account.exponent)
     if batch.pending:
         pending = frozenset(batch.pending)
-        for index in sorted(pending):
-            _, newest, id, reference, digest, *rest = booked[index]
-            rows.put(PENDING, Pending(key, reference, id, digest, -newest, *rest))
+        rows.put_many(PENDING, [_pending(booked[index]) for index in sorted(pending)])
         booked = [row for index, row in enumerate(booked) if index not in pending]
+    # A batch is sorted by day; the table's key runs the other way.
+    booked.reverse()
     rows.put_many(TRANSACTIONS, booked)
-    changes.update([(TYPES.get(row[7], BANK), month_of(-row[1])) for row in booked])
+    _note_counts(booked, changes)
     if days is not batch.booked_on:
         _note_shift(max(map(abs, map(sub, days, batch.booked_on))), key, rows)
     if next(iter(rows.scan(REMOVED, key)), None) is not None:
         for reference in batch.references:
             rows.delete(REMOVED, key, reference)
+
+
+def _pending(row: tuple[Any, ...]) -> Pending:
+    key, newest, id, reference, digest, *rest = row
+    return Pending(key, reference, id, digest, -newest, *rest)
+
+
+def _note_counts(booked: list[tuple[Any, ...]], changes: Counter[tuple[str, int]]) -> None:
+    by_kind_and_day = Counter(map(itemgetter(7, 1), booked))
+    for (kind, newest), count in by_kind_and_day.items():
+        changes[type_of(kind), month_of(-newest)] += count
 
 
 def value_days(batch: Batch) -> list[int]:
@@ -227,7 +244,7 @@ def _count(changes: Counter[tuple[str, int]], key: bytes, rows: Rows) -> None:
 
 
 def _rows(batch: Batch, days: list[int], key: bytes, exponent: int) -> list[tuple[Any, ...]]:
-    """Every row of a batch as a row of `TRANSACTIONS`, column by column: this is where a rebuild spends its time."""
+    """A batch as rows of `TRANSACTIONS`. A rebuild spends its time here, so columns are read as they are."""
     ids = [batch.ids[start : start + ID_SIZE] for start in range(0, len(batch.ids), ID_SIZE)]
     digests = [batch.digests[at : at + DIGEST_SIZE] for at in range(0, len(batch.digests), DIGEST_SIZE)]
     return [
@@ -240,38 +257,54 @@ def _rows(batch: Batch, days: list[int], key: bytes, exponent: int) -> list[tupl
             booked_on,
             amount,
             kind,
-            b"%s-%s-%s-%s-%s\x01%s\x02%s\x03%s\x04%s\x05%s"
-            % (
-                (name := hexlify(id))[:8],
-                name[8:12],
-                name[12:16],
-                name[16:20],
-                name[20:],
-                number,
-                b"null" if initiated is None else _quoted_time(initiated),
-                day_text(day).encode(),
-                _json(wording),
-                TYPES.get(kind, BANK).encode(),
-            ),
+            _BODY % (*name, number, initiated, value, wording, type),
         )
-        for id, day, reference, digest, booked_on, amount, number, kind, initiated, wording in zip(
+        for (
+            id,
+            day,
+            reference,
+            digest,
+            booked_on,
+            amount,
+            kind,
+            name,
+            number,
+            initiated,
+            value,
+            wording,
+            type,
+        ) in zip(
             ids,
             days,
             batch.references,
             digests,
             batch.booked_on,
             batch.amounts,
-            _numbers(batch.amounts, exponent),
             batch.kinds,
-            batch.initiated_on,
-            batch.wordings,
+            _UUID_PARTS.iter_unpack(hexlify(batch.ids)),
+            _numbers(batch.amounts, exponent),
+            map(_quoted_time, batch.initiated_on),
+            map(_day_text, days),
+            map(_json, batch.wordings),
+            map(_type_text, batch.kinds),
             strict=True,
         )
     ]
 
 
-def _quoted_time(day: int) -> bytes:
-    return b'"%s 00:00:00"' % day_text(day).encode()
+@lru_cache(maxsize=16_384)
+def _day_text(day: int) -> bytes:
+    return day_text(day).encode()
+
+
+@lru_cache(maxsize=16_384)
+def _quoted_time(day: int | None) -> bytes:
+    return b"null" if day is None else b'"%s 00:00:00"' % day_text(day).encode()
+
+
+@lru_cache(maxsize=1_024)
+def _type_text(kind: str) -> bytes:
+    return type_of(kind).encode()
 
 
 def _numbers(amounts: list[int | None], exponent: int) -> list[bytes]:

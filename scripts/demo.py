@@ -74,11 +74,12 @@ async def _demo(folder: Path, exit_after: bool) -> None:
     ):
         await _wait_until_ready(session, service, folder)
         consumer_id = await _tell_the_story(session, service, api_key)
-        console.print(f"\n[bold]Try it yourself[/]\n  export PASSBOOK_KEY={api_key}")
-        console.print(f'  curl -H "X-API-KEY: $PASSBOOK_KEY" {service}/api/v6/users/{consumer_id}/banking-accounts')
-        console.print(f"  The API, described: {service}/docs   The bank: {bank}")
         if not exit_after:
-            console.print("\nBoth are running. Ctrl-C ends them.")
+            path = f"{service}/api/v6/users/{consumer_id}/banking-accounts"
+            console.print(f"\n[bold]Try it yourself[/]\n  export PASSBOOK_KEY={api_key}", soft_wrap=True)
+            console.print(f'  curl -H "X-API-KEY: $PASSBOOK_KEY" {path}', soft_wrap=True)
+            console.print(f"  The API, described: {service}/docs")
+            console.print(f"  The bank: {bank}\n\nBoth are running. Ctrl-C ends them.")
             ended = asyncio.Event()
             for number in (signal.SIGINT, signal.SIGTERM):
                 asyncio.get_running_loop().add_signal_handler(number, ended.set)

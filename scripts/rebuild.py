@@ -31,6 +31,8 @@ def rebuild(data: Data = None) -> None:
         stop("another rebuild or audit is at work on this data")
     except (MasterKeyRefused, LogError, Stopped) as error:
         stop(str(error))
+    except OSError as error:
+        stop(f"cannot use {error.filename or settings.data}: {error.strerror}")
     took = time.monotonic() - started
     typer.echo(f"Generation {rebuilt.number} is live, at position {rebuilt.position}, after {took:.1f} s.")
     if rebuilt.comparison is None:

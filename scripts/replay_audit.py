@@ -40,6 +40,8 @@ def replay_audit(data: Data = None) -> None:
         stop("a rebuild or another audit is at work on this data")
     except (MasterKeyRefused, LogError, Stopped) as error:
         stop(str(error))
+    except OSError as error:
+        stop(f"cannot use {error.filename or settings.data}: {error.strerror}; it works on a copy that it may write to")
     if comparison is None:
         stop("there is no live generation to compare with: start the service, or `passbook rebuild`")
     typer.echo(f"At position {comparison.position} the live read models have the digest {comparison.first.whole},")

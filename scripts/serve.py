@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from adapters.composition import DEFAULT_TENANT, running
+from adapters.composition import DEFAULT_TENANT, CannotListen, running
 from adapters.keys.master import MasterKeyRefused
 from adapters.logs import set_up_logging
 from adapters.settings import Settings
@@ -31,10 +31,10 @@ def serve(
     set_up_logging(settings.log_level)
     try:
         asyncio.run(_serve(settings))
-    except (MasterKeyRefused, LogError) as error:
+    except (CannotListen, MasterKeyRefused, LogError) as error:
         stop(str(error))
     except OSError as error:
-        stop(f"cannot listen on {settings.host}:{settings.port}: {error.strerror}")
+        stop(f"cannot use {error.filename or settings.data}: {error.strerror}")
 
 
 def projector_command(settings: Settings) -> list[str]:

@@ -33,12 +33,10 @@ def simulate(
         if list_logins:
             for login in logins(options):
                 typer.echo(f"{login.name:<16} {login.shows}")
-            return
-        asyncio.run(_serve(options, host, port))
+        else:
+            asyncio.run(_serve(options, host, port))
     except UnknownDataSet as error:
         stop(str(error))
-    except OSError as error:
-        stop(f"cannot listen on {host}:{port}: {error.strerror}")
 
 
 async def _serve(options: SimulatorOptions, host: str, port: int) -> None:
@@ -46,7 +44,10 @@ async def _serve(options: SimulatorOptions, host: str, port: int) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, ended.set)
-    runner, address = await serve(options, host, port)
+    try:
+        runner, address = await serve(options, host, port)
+    except OSError as error:
+        stop(f"cannot listen on {host}:{port}: {error.strerror or error}")
     typer.echo(f"The simulated bank listens on {address}")
     typer.echo(f"Log in as one of `passbook simulate --list`, with the password {PASSWORD}")
     with contextlib.suppress(asyncio.CancelledError):

@@ -155,12 +155,13 @@ def _currency(given: Any) -> tuple[str, int]:
 
 
 def _reading(payload: payloads.Account, exponent: int) -> BalanceRefreshed | None:
-    """The balance as given; what is reserved of it is `coming`, its sign turned. Available amounts and limits
-    are not documented, so there are none. Without a time of reading there is no reading."""
+    """The balance as given; what is reserved of it is a negative `coming`, its sign turned. One that is positive
+    announces income, and says nothing of what is reserved. Available amounts and limits are not documented, so
+    there are none. Without a time of reading there is no reading."""
     if not payload.last_update:
         return None
     coming = amount_of(payload.coming)
-    reserved = None if coming is None else coming.copy_negate() if coming else Decimal(0)
+    reserved = None if coming is None or coming > 0 else abs(coming)
     texts: dict[str, str] = {}
     minors: dict[str, int | None] = {}
     for name, amount in (("balance", amount_of(payload.balance)), ("reserved", reserved)):

@@ -22,6 +22,8 @@ from projections.ports import Source
 
 _LOCK = "rebuild.lock"
 _SCRATCH = "audit.sqlite3"
+#: How often a difference is looked at before it is believed.
+COMPARISONS_MAX = 3
 
 
 class RebuildRunning(Exception):
@@ -86,6 +88,10 @@ def rebuild(source: Source, directory: Path, progress: Progress | None = None) -
                 pointer.switch(directory, number)
                 catch_up(source, new, progress=progress)
                 position = new.checkpoint()
+                if live is None or new.has_erased:
+                    # Erased since the build began, or out of our sight: the old one may not have heard of it.
+                    remove_predecessors(directory)
+                    new.empty_log()
             finally:
                 new.close()
         except BaseException:
@@ -134,15 +140,26 @@ def audit(source: Source, directory: Path, progress: Progress | None = None) -> 
 def compare(
     source: Source, live: SqliteGeneration, new: SqliteGeneration, progress: Progress | None = None
 ) -> Comparison:
-    """Compare a generation with one that is not past it, at one moment of the first.
+    """Compare a generation with one that is not past it, both caught up.
 
-    The moment is held open only while the rows are read, so that the live one's log does not grow.
+    A key that is destroyed meanwhile lets the new one find less than the live one, until both have seen the
+    fact that tells of it: so what differs is looked at again while the log goes on.
     """
-    catch_up(source, new, upto=live.checkpoint(), progress=progress)
+    for _ in range(COMPARISONS_MAX):
+        catch_up(source, live)
+        catch_up(source, new, upto=live.checkpoint(), progress=progress)
+        comparison = _compare_at_a_moment(source, live, new)
+        if comparison.is_equal or comparison.position >= source.head():
+            break
+    return comparison
+
+
+def _compare_at_a_moment(source: Source, live: SqliteGeneration, new: SqliteGeneration) -> Comparison:
+    # Held open only while the rows are read, so that the write-ahead log does not grow.
     first = live.snapshot()
     try:
         position = live.checkpoint()
-        catch_up(source, new, upto=position, progress=progress)
+        catch_up(source, new, upto=position)
         second = new.snapshot()
         try:
             one, other = digest(first), digest(second)
@@ -152,6 +169,13 @@ def compare(
     finally:
         live.rollback()
     return Comparison(position, one, other, difference)
+
+
+def start_empty(directory: Path) -> None:
+    """Make an empty generation the live one, to be caught up while it is read."""
+    number = max(pointer.numbers(directory), default=0) + 1
+    SqliteGeneration(pointer.path_of(directory, number)).close()
+    pointer.switch(directory, number)
 
 
 def keep_predecessor(directory: Path) -> None:

@@ -23,6 +23,7 @@ from adapters.read_models.generations import (
     rebuild,
     remove_leftovers,
     remove_predecessors,
+    start_empty,
 )
 from adapters.read_models.sqlite import SqliteGeneration
 from projections.catch_up import Stopped, catch_up
@@ -92,17 +93,19 @@ class Projector:
         try:
             position = catch_up(self._source, generation, progress=self._tell)
         except Stopped as stopped:
-            if stopped.position != self._stopped_at:
-                logger.error(
-                    "projections are stopped",
-                    extra={"position": stopped.position, "reason": stopped.reason},
-                )
-            self._stopped_at = stopped.position
+            self._note(stopped)
             return
         if generation.has_erased:
-            generation.empty_log()
             remove_predecessors(self._directory)
+            generation.empty_log()
         self._report(position)
+
+    def _note(self, stopped: Stopped) -> None:
+        if stopped.position != self._stopped_at:
+            logger.error(
+                "projections are stopped", extra={"position": stopped.position, "reason": stopped.reason}
+            )
+        self._stopped_at = stopped.position
 
     def _live(self) -> SqliteGeneration | None:
         if self._generation is not None and self._pointer.number() == self._number:
@@ -112,9 +115,13 @@ class Projector:
         if self._generation is None:
             # None at all, or one of another version of the read models.
             try:
-                rebuild(self._source, self._directory, self._tell)
+                rebuild(self._source, self._directory, lambda *_: self._wait(0.0))
             except RebuildRunning:
                 return None
+            except Stopped as stopped:
+                # What can be read up to there is worth reading.
+                self._note(stopped)
+                start_empty(self._directory)
             self._generation = open_live(self._directory)
         self._number = self._pointer.number()
         return self._generation

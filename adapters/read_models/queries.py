@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from adapters.read_models import pointer
-from adapters.read_models.schema import CHECKPOINT, create_index, create_table, fingerprint
+from adapters.read_models.schema import CHECKPOINT, START, create_index, create_table, fingerprint, index_name
 from domain.consumer_account import Known
 from projections.accounts import Account, key_of
 from projections.directory import Consumer, DataConnection, DataSync, Provider
@@ -28,6 +28,8 @@ from projections.transactions import ALL_TYPES, BANK, expand, kinds_of
 POLL_SECONDS = 0.002
 POLL_SECONDS_NOTIFIED = 0.05
 _REFERENCES_MAX = 500
+#: Named, since SQLite would read the whole account: its rows begin with the account as the index does.
+BY_REFERENCE = index_name("transactions", "by_reference")
 #: Tables that name the consumer first: one without a row in any of them is gone.
 _OF_CONSUMER: tuple[Table, ...] = tuple(
     table for table in ALL_TABLES if table.row._fields[:2] in (("tenant", "consumer"), ("tenant", "id"))
@@ -227,7 +229,7 @@ class SqliteReadModels:
             some = references[start : start + _REFERENCES_MAX]
             marks = ", ".join("?" * len(some))
             # A row stands in one of these only.
-            for table in ("removed_transactions", "pending_transactions", "transactions"):
+            for table in ("removed_transactions", "pending_transactions", f"transactions INDEXED BY {BY_REFERENCE}"):
                 found = connection.execute(
                     f"SELECT reference, id, digest FROM {table} WHERE account = ? AND reference IN ({marks})",
                     (key, *some),
@@ -436,6 +438,6 @@ def _nothing() -> sqlite3.Connection:
         connection.execute(create_table(table))
         for index in table.indices:
             connection.execute(create_index(table, index))
-    connection.execute("INSERT INTO checkpoint VALUES (1, 0, ?)", (fingerprint(),))
+    connection.execute(START, (fingerprint(),))
     connection.execute("PRAGMA query_only = ON")
     return connection

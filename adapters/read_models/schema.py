@@ -17,9 +17,16 @@ _SQL_TYPES = {str: "TEXT", int: "INTEGER", bytes: "BLOB"}
 #: Rows of one INSERT.
 ROWS_PER_INSERT = 100
 
+#: `erasing` is 1 from the commit that erased something until no file holds it any more.
 CHECKPOINT = """
-CREATE TABLE checkpoint (id INTEGER PRIMARY KEY CHECK (id = 1), position INTEGER NOT NULL, schema TEXT NOT NULL)
+CREATE TABLE checkpoint (
+    id INTEGER PRIMARY KEY CHECK (id = 1),
+    position INTEGER NOT NULL,
+    erasing INTEGER NOT NULL,
+    schema TEXT NOT NULL
+)
 """
+START = "INSERT INTO checkpoint VALUES (1, 0, 0, ?)"
 
 
 def create_table(table: Table) -> str:
@@ -36,7 +43,11 @@ def create_table(table: Table) -> str:
 def create_index(table: Table, index: Index) -> str:
     unique = "UNIQUE " if index.unique else ""
     columns = ", ".join(f'"{name}"' for name in index.columns)
-    return f'CREATE {unique}INDEX IF NOT EXISTS "{table.name}_{index.name}" ON "{table.name}" ({columns})'
+    return f'CREATE {unique}INDEX IF NOT EXISTS {index_name(table.name, index.name)} ON "{table.name}" ({columns})'
+
+
+def index_name(table: str, index: str) -> str:
+    return f'"{table}_{index}"'
 
 
 @cache
@@ -51,6 +62,7 @@ class Statements:
     """The statements of one table."""
 
     def __init__(self, table: Table) -> None:
+        self.table = table.name
         self.name = f'"{table.name}"'
         self.columns = tuple(f'"{name}"' for name in table.row._fields)
         self.key = self.columns[: table.key]
@@ -78,7 +90,11 @@ class Statements:
 
     def find(self, index: str, size: int) -> str:
         columns = self._columns_of[index][:size]
-        return f"SELECT * FROM {self.name} WHERE {_equal(columns)} ORDER BY {self.order}"
+        # Left to itself, SQLite takes the clustered key where both begin alike, and reads all that is below.
+        return (
+            f"SELECT * FROM {self.name} INDEXED BY {index_name(self.table, index)}"
+            f" WHERE {_equal(columns)} ORDER BY {self.order}"
+        )
 
 
 def _equal(columns: tuple[str, ...]) -> str:

@@ -1,7 +1,7 @@
 """A generation in one SQLite file: clear rows that can be made again, so it is fast and private, not precious.
 
-Rows wait in memory and are written in key order, many at a time, before they are scanned and when the
-transaction ends. Erased data is overwritten, and the write-ahead log that held it is emptied.
+Single rows wait in memory and are written in key order, many at a time, before they are scanned and when
+the transaction ends; many rows at once are written at once. Erased data is overwritten, and the write-ahead log that held it is emptied.
 """
 
 from __future__ import annotations
@@ -9,12 +9,14 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from adapters.read_models.schema import (
     CHECKPOINT,
     ROWS_PER_INSERT,
+    START,
     Statements,
     create_index,
     create_table,
@@ -67,11 +69,17 @@ class TableBuffer:
             self._keep({key: row})
         return None if row is None else self.table.row._make(row)
 
-    def put_many(self, rows: Sequence[tuple[Any, ...]]) -> None:
-        size = self.table.key
-        self.waiting.update([(row[:size], row) for row in rows])
+    def put(self, row: tuple[Any, ...]) -> None:
+        self.waiting[row[: self.table.key]] = row
         if len(self.waiting) > WAITING_ROWS_MAX:
             self.write()
+
+    def put_many(self, rows: Sequence[tuple[Any, ...]]) -> None:
+        """Write rows at once, in the order given: that of their keys is the fastest."""
+        self.write()
+        if self.kept:
+            self.kept.clear()
+        self._insert(rows)
 
     def delete(self, key: Key) -> None:
         if len(key) == self.table.key:
@@ -90,17 +98,17 @@ class TableBuffer:
         deleted = [key for key, row in waiting.items() if row is None]
         if deleted:
             self.connection.executemany(self.sql.delete, deleted)
-        rows = [waiting[key] for key in sorted(waiting)] if not deleted else [
-            row for key in sorted(waiting) if (row := waiting[key]) is not None
-        ]
+        self._insert([row for key in sorted(waiting) if (row := waiting[key]) is not None])
+        if self.kept is not None:
+            self._keep(waiting)
+
+    def _insert(self, rows: Sequence[tuple[Any, ...]]) -> None:
         whole = len(rows) - len(rows) % ROWS_PER_INSERT
         for start in range(0, whole, ROWS_PER_INSERT):
-            values = [value for row in rows[start : start + ROWS_PER_INSERT] for value in row]
+            values = list(chain.from_iterable(rows[start : start + ROWS_PER_INSERT]))
             self.connection.execute(self.sql.insert_many, values)
         if whole < len(rows):
             self.connection.executemany(self.sql.insert, rows[whole:])
-        if self.kept is not None:
-            self._keep(waiting)
 
     def _keep(self, rows: dict[Key, tuple[Any, ...] | None]) -> None:
         if len(self.kept) + len(rows) > KEPT_ROWS_MAX:
@@ -117,8 +125,10 @@ class TableBuffer:
     def forget(self) -> None:
         """Drop what waits: the transaction was undone."""
         self.waiting.clear()
-        if self.kept:
+        if self.kept is not None:
             self.kept.clear()
+            # Indices that were made in it are undone as well.
+            self.has_indices = not self.table.indices
 
 
 class SqliteRows:
@@ -135,7 +145,7 @@ class SqliteRows:
         return self._buffers[table.name].get(key)
 
     def put(self, table: Table, row: tuple[Any, ...]) -> None:
-        self._buffers[table.name].waiting[row[: table.key]] = row
+        self._buffers[table.name].put(row)
 
     def put_many(self, table: Table, rows: Sequence[tuple[Any, ...]]) -> None:
         self._buffers[table.name].put_many(rows)
@@ -185,7 +195,6 @@ class SqliteGeneration:
             SchemaDiffers: another version of the read models made it.
         """
         self.path = path
-        self.has_erased = False
         self._building = building
         self._tables = tables
         is_new = _create_file(path)
@@ -207,6 +216,8 @@ class SqliteGeneration:
             self._connection.close()
             raise SchemaDiffers(path.name)
         self._rows = SqliteRows(self._connection, tables, building=building)
+        self.has_erased = bool(execute("SELECT erasing FROM checkpoint").fetchone()[0])
+        """Something was erased, and what else may hold it is not cleaned yet."""
 
     def _create(self) -> None:
         execute = self._connection.execute
@@ -217,7 +228,7 @@ class SqliteGeneration:
             if not self._building:
                 for index in table.indices:
                     execute(create_index(table, index))
-        execute("INSERT INTO checkpoint VALUES (1, 0, ?)", (fingerprint(),))
+        execute(START, (fingerprint(),))
         execute("COMMIT")
 
     def _schema(self) -> str | None:
@@ -236,7 +247,8 @@ class SqliteGeneration:
     def commit(self, expected: int, position: int) -> None:
         self._rows.write()
         moved = self._connection.execute(
-            "UPDATE checkpoint SET position = ? WHERE position = ?", (position, expected)
+            "UPDATE checkpoint SET position = ?, erasing = max(erasing, ?) WHERE position = ?",
+            (position, int(self._rows.has_erased), expected),
         )
         if moved.rowcount != 1:
             self.rollback()
@@ -255,6 +267,8 @@ class SqliteGeneration:
         """Make the indices, put all on disk, and let others in."""
         self._rows.make_indices()
         execute = self._connection.execute
+        # What was erased long ago was never in these files.
+        execute("UPDATE checkpoint SET erasing = 0")
         execute("PRAGMA locking_mode = NORMAL")
         execute("PRAGMA synchronous = FULL")
         execute("PRAGMA journal_mode = WAL")
@@ -267,9 +281,11 @@ class SqliteGeneration:
                 os.close(descriptor)
 
     def empty_log(self) -> None:
-        """Overwrite what the write-ahead log still holds of erased rows. Readers may put it off."""
+        """Drop what the write-ahead log still holds of erased rows. Readers may put it off until another time."""
         busy, _, _ = self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-        self.has_erased = bool(busy)
+        if not busy:
+            self._connection.execute("UPDATE checkpoint SET erasing = 0")
+            self.has_erased = False
 
     def snapshot(self) -> Rows:
         """Begin to read one moment; `rollback` ends it."""

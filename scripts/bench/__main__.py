@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import tempfile
@@ -69,7 +70,10 @@ def bench(
         stop("only a whole run goes into the page: leave --only and --quick away", 2)
     # So that everything that was started is stopped, and the scratch folder removed.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-    text = _run(only or list(BENCHMARKS), rounds or (ROUNDS_QUICK if quick else ROUNDS), quick, scratch)
+    try:
+        text = _run(only or list(BENCHMARKS), rounds or (ROUNDS_QUICK if quick else ROUNDS), quick, scratch)
+    except http.ServerFailed as error:
+        stop(str(error))
     typer.echo(text)
     if renew:
         try:
@@ -79,6 +83,7 @@ def bench(
 
 
 def _run(names: list[str], rounds: int, quick: bool, parent: Path | None) -> str:
+    load, *_ = os.getloadavg()
     with ExitStack() as stack:
         folder = tempfile.TemporaryDirectory(prefix="passbook-bench-", dir=parent, ignore_cleanup_errors=True)
         scratch = Path(stack.enter_context(folder))
@@ -97,7 +102,7 @@ def _run(names: list[str], rounds: int, quick: bool, parent: Path | None) -> str
         run = measure.run(prepared, rounds=rounds, seconds_max=SECONDS_MAX, step=step)
         if run.rounds < rounds:
             progress.print(f"the time was up after {run.rounds} of {rounds} rounds")
-        return table(run, _command(names, rounds, quick), scratch)
+        return table(run, _command(names, rounds, quick), scratch, load)
 
 
 def _command(names: list[str], rounds: int, quick: bool) -> str:

@@ -11,6 +11,7 @@ from itertools import cycle, islice
 from pathlib import Path
 from random import Random
 
+from application.ports import Append
 from scripts.bench.folder import Folder
 from scripts.bench.measure import Benchmark, Case, Figure, Line, Sample
 from scripts.bench.statements import BATCH, SEED, Account, fetched, person
@@ -67,7 +68,7 @@ class Ours:
         self._commits = 0
         return self._runner.run(self._timed(appends, together))
 
-    async def _timed(self, appends: Sequence[object], together: int) -> Sample:
+    async def _timed(self, appends: Sequence[Append], together: int) -> Sample:
         append = self._folder.log.append
         started = time.perf_counter()
         if together == 1:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from contextlib import suppress
 
 import msgspec
 from aiohttp import web
@@ -41,7 +42,9 @@ async def serve(bodies: Bodies) -> None:
 
 def main() -> None:
     bodies = msgspec.json.decode(sys.stdin.buffer.readline(), type=Bodies)
-    asyncio.run(serve(bodies))
+    # Ctrl-C ends all at once, and only the first of us has something to say.
+    with suppress(KeyboardInterrupt):
+        asyncio.run(serve(bodies))
 
 
 if __name__ == "__main__":

@@ -142,6 +142,11 @@ def prepare(stack: ExitStack, scratch: Path, *, quick: bool) -> Benchmark:
                 Line(f"one new transaction, {what}: {of}", "ms", Figure(long_sync, name), Figure(short_sync, name))
                 for what, name in (("decide and append", "append"), ("project", "project"), ("both", "both"))
             ),
-            Line(f"a page of {PER_PAGE}: last of {long:,} against first", "µs", Figure(last, "page"), Figure(first, "page")),
+            Line(
+                f"a page of {PER_PAGE}: last of {long:,} transactions against first",
+                "µs",
+                Figure(last, "page"),
+                Figure(first, "page"),
+            ),
         ),
     )

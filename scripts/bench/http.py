@@ -39,6 +39,10 @@ MILLISECONDS = 1_000
 MICROSECONDS = 1_000_000
 
 
+class ServerFailed(Exception):
+    """A server did not start, or did not answer as it should."""
+
+
 class Server(NamedTuple):
     """A process that answers, and where."""
 
@@ -128,7 +132,9 @@ def _load(port: int, ask: Ask, requests: int, warm_up: int) -> Seen:
         warm_up=warm_up,
     )
     command = [sys.executable, "-m", "scripts.bench.load"]
-    done = subprocess.run(command, input=msgspec.json.encode(order), stdout=subprocess.PIPE, check=True)
+    done = subprocess.run(command, input=msgspec.json.encode(order), capture_output=True)
+    if done.returncode:
+        raise ServerFailed(done.stderr.decode(errors="replace").strip())
     return msgspec.json.decode(done.stdout, type=Seen)
 
 
@@ -166,7 +172,11 @@ async def _fill(data: Path) -> tuple[Person, str]:
 
 
 def _service(stack: ExitStack, data: Path, log: Path) -> Server:
-    """`passbook serve` as an operator starts it, once it is ready."""
+    """`passbook serve` as an operator starts it, once it is ready.
+
+    Raises:
+        ServerFailed
+    """
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PASSBOOK_")}
     environment["PASSBOOK_MASTER_KEY_FILE"] = str(data.with_name(f"{data.name}.key"))
     process = subprocess.Popen(
@@ -179,7 +189,7 @@ def _service(stack: ExitStack, data: Path, log: Path) -> Server:
     stack.callback(_stop, process)
     line = process.stdout.readline() if process.stdout else ""
     if "http://127.0.0.1:" not in line:
-        raise RuntimeError(f"the service did not start: {log.read_text()[-2_000:]}")
+        raise ServerFailed(f"the service did not start: {log.read_text()[-2_000:]}")
     port = int(line.partition("http://127.0.0.1:")[2].partition(",")[0])
     _wait_until_ready(port)
     return Server(process, port)
@@ -193,7 +203,7 @@ def _wait_until_ready(port: int) -> None:
                 return
         except (HTTPError, URLError):
             if time.monotonic() > give_up:
-                raise
+                raise ServerFailed("the service is not ready") from None
             time.sleep(0.05)
 
 
@@ -206,7 +216,10 @@ def _bare(stack: ExitStack, bodies: Bodies) -> Server:
         raise RuntimeError("the bare server has no pipes")
     process.stdin.write(msgspec.json.encode(bodies).decode() + "\n")
     process.stdin.flush()
-    return Server(process, int(process.stdout.readline()))
+    line = process.stdout.readline()
+    if not line:
+        raise ServerFailed("the bare server did not start")
+    return Server(process, int(line))
 
 
 def _stop(process: subprocess.Popen[str]) -> None:

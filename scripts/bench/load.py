@@ -147,7 +147,12 @@ async def drive(order: Order) -> Seen:
 
 def main() -> None:
     order = msgspec.json.decode(sys.stdin.buffer.read(), type=Order)
-    seen = asyncio.run(drive(order))
+    try:
+        seen = asyncio.run(drive(order))
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except (LoadFailed, OSError, TimeoutError) as error:
+        sys.exit(f"the load came to no end: {error or type(error).__name__}")
     sys.stdout.buffer.write(msgspec.json.encode(seen))
 
 

@@ -1,4 +1,4 @@
-"""People who do not exist and their bank accounts, as the facts that a sync writes. The same seed gives the same facts."""
+"""People who do not exist and their bank accounts, as the facts that a sync writes; one seed makes the same ones."""
 
 from __future__ import annotations
 

@@ -21,15 +21,16 @@ class NoMarkers(Exception):
     """The page has no place for the table."""
 
 
-def table(run: Run, command: str, scratch: Path) -> str:
-    """The figures, and what they were measured with."""
+def table(run: Run, command: str, scratch: Path, load: float) -> str:
+    """The figures, and what they were measured with. `load` is what the machine was at before."""
     return "\n".join(
         [
             "| what | unit | ours | against | ratio | min | max |",
             "| --- | --- | --: | --: | --: | --: | --: |",
             *(_row(result) for result in run.results),
             "",
-            f"`{command}`: {run.rounds} rounds after a discarded one, interleaved; medians; ratios made round by round.",
+            f"`{command}`: {run.rounds} rounds after a discarded one, interleaved; medians; ratios made by round.",
+            f"Load of the machine before: {load:.1f}.",
             "",
             *_machine(scratch),
         ]

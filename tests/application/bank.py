@@ -129,6 +129,12 @@ class ScriptedBank:
         self.users[reference] = credentials["domain"]
         return ProviderUser(reference, f"token-of-{reference}")
 
+    async def renew_user(self, credentials: Credentials, user: ProviderUser) -> ProviderUser:
+        await self._called("renew_user", user.reference)
+        if user.reference not in self.users:
+            raise ProviderRefused("not_found")
+        return ProviderUser(user.reference, f"{user.token}-renewed")
+
     async def authorisation_url(
         self,
         credentials: Credentials,

@@ -179,10 +179,10 @@ class ScriptedLog:
         self._log = log
         self._before: list[tuple[type, Step]] = []
         self._after: list[tuple[type, Step]] = []
-        self._failing_reads: list[str] = []
+        self._failing_reads: list[tuple[str, int]] = []
         self.yields: Callable[[], int] = lambda: 0
         self.trouble: Callable[[], Step | None] = lambda: None
-        self.lost: Callable[[], bool] = lambda: False
+        self.lost: Callable[[Append], bool] = lambda append: False
         self.facts_read = 0
         self.appends: list[Append] = []
 
@@ -194,9 +194,9 @@ class ScriptedLog:
         """Let something else happen, once, after such a fact is written and before that is known."""
         self._after.append((fact, step))
 
-    def fail_read(self, of: str) -> None:
-        """The next reading of a stream whose id contains this fails."""
-        self._failing_reads.append(of)
+    def fail_read(self, of: str, *, skip: int = 0) -> None:
+        """The next reading of a stream whose id contains this fails, or the one that many later."""
+        self._failing_reads.append((of, skip))
 
     async def append(self, append: Append) -> Appended:
         for _ in range(self.yields()):
@@ -206,16 +206,18 @@ class ScriptedLog:
         await _happen(self._before, append)
         appended = await self._log.append(append)
         self.appends.append(append)
-        if self.lost():
+        if self.lost(append):
             raise LogUnavailable("the answer was lost")
         await _happen(self._after, append)
         return appended
 
     async def facts(self, stream: str, *, after: int = 0, upto: int | None = None) -> Sequence[Recorded]:
-        for of in self._failing_reads:
+        for index, (of, skip) in enumerate(self._failing_reads):
             if of in stream:
-                self._failing_reads.remove(of)
-                raise LogUnavailable("the disk is away")
+                del self._failing_reads[index]
+                if skip == 0:
+                    raise LogUnavailable("the disk is away")
+                self._failing_reads.insert(index, (of, skip - 1))
         facts = await self._log.facts(stream, after=after, upto=upto)
         self.facts_read += len(facts)
         return facts

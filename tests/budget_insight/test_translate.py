@@ -131,6 +131,10 @@ class TestAccounts:
         assert details.kind == kind
         assert details.fields["type"] == type
 
+    def test_announced_income_reserves_nothing(self) -> None:
+        reading = an_account(coming=decoded("4795.05"), last_update=SYNCED).reading
+        assert reading is not None and reading.reserved is None
+
     def test_the_balance_is_as_given_and_what_is_coming_is_reserved(self) -> None:
         observed = an_account(
             balance=decoded("1482.37"), coming=decoded("-64.9"), last_update="2026-03-01 06:12:44"

@@ -79,7 +79,7 @@ def test_a_connected_connection_cannot_be_opened_by_an_old_link():
 def test_an_automatic_connection_is_adopted_until_it_was_connected():
     automatic = folded(dc, dc.ConnectionRequested(provider="budget_insight", data_types=ALL, automatic=True))
     facts = dc.adopt(automatic, ("BANK_ACCOUNT",))
-    assert facts == (dc.RequestedDataTypesChanged(data_types=("BANK_ACCOUNT",)),)
+    assert facts == (dc.RequestedDataTypesChanged(data_types=("BANK_ACCOUNT",), skip_permissions=False),)
     adopted = folded(dc, *facts, state=automatic)
     assert dc.adopt(adopted, ("BANK_ACCOUNT",)) == ()
     done = folded(
@@ -87,6 +87,20 @@ def test_an_automatic_connection_is_adopted_until_it_was_connected():
     )
     with pytest.raises(ConnectionExists):
         dc.adopt(done, ("BANK_ACCOUNT",))
+
+
+def test_adopting_brings_a_disconnected_connection_back():
+    automatic = dc.ConnectionRequested(provider="budget_insight", data_types=ALL, automatic=True)
+    given_up = folded(dc, automatic, dc.ConnectionDisconnected())
+    adopted = folded(dc, *dc.adopt(given_up, ALL, skip_permissions=True), state=given_up)
+    assert adopted.status == dc.AUTH_REQUIRED and adopted.skip_permissions
+    assert dc.adopt(adopted, ALL, skip_permissions=True) == ()
+
+
+def test_a_link_given_out_before_a_disconnection_stays_dead():
+    before = a_connection()
+    again = folded(dc, dc.ConnectionDisconnected(), dc.ReauthorisationRequested(), state=before)
+    assert dc.may_be_opened(again) and again.link_epoch > before.link_epoch
 
 
 def test_a_connection_that_a_client_requested_is_not_adopted():

@@ -115,7 +115,7 @@ FACTS: tuple[Fact, ...] = (
     data_connection.ConsentExpiring(expires_at=datetime(2027, 5, 1, tzinfo=UTC), days_left=7),
     data_connection.ConnectionDisconnected(),
     data_connection.ConnectionDeleted(),
-    data_connection.RequestedDataTypesChanged(data_types=("BANK_ACCOUNT",)),
+    data_connection.RequestedDataTypesChanged(data_types=("BANK_ACCOUNT",), skip_permissions=True),
     data_connection.SyncRequested(
         sync_id="44444444-4444-4444-8444-444444444444",
         data_syncs=(data_connection.DataSync("55555555-5555-4555-8555-555555555555", "BANK_ACCOUNT"),),

@@ -102,7 +102,7 @@ async def test_lists_of_accounts(user: str, report: Caller) -> None:
     for unknown in (NOBODY, "acc-9", "", "é" * 127, "x" * 127):
         assert await asked(**{named: [FIRST, unknown]}) == (404, "ACCOUNT_NOT_FOUND")
         assert await asked(**{excluded: [unknown]}) == (404, "ACCOUNT_NOT_FOUND")
-    for wrong in ("x" * 128, 5, None, [FIRST]):
+    for wrong in ("x" * 129, 5, None, [FIRST]):
         assert await asked(**{named: [wrong]}) == (400, "VALIDATION_ERROR")
     for wrong in ("ALL", "none", 1, True, [], {}):
         assert await asked(required_data_availability=wrong) == (400, "VALIDATION_ERROR")

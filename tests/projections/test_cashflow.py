@@ -152,6 +152,17 @@ def test_an_edited_row_and_a_removed_row_leave_no_trace_in_the_months() -> None:
     ]
 
 
+def test_a_day_whose_rows_are_all_gone_is_no_day_of_the_account() -> None:
+    rows = MemoryRows()
+    history = a_history(fetched(a_row(1, MARCH, 1_00), a_row(2, MARCH, -1_00), a_row(3, date(2024, 3, 1), 5)))
+    fold(history.recorded, rows)
+    # Two rows that come to nothing are rows all the same.
+    assert [(day.net, day.count) for day in days_of(rows, CHECKING)] == [(5, 1), (0, 2)]
+    rows = MemoryRows()
+    fold(history.add(of_account(), removed(3)).recorded, rows)
+    assert [(day.net, day.count) for day in days_of(rows, CHECKING)] == [(0, 2)]
+
+
 def test_sums_are_exact_beyond_63_bits() -> None:
     biggest = 2**63 - 1
     flow = cashflow_of(a_history(fetched(a_row(1, MARCH, biggest), a_row(2, MARCH, biggest)), reading(-biggest)))

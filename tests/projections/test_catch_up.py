@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from adapters.read_models.memory import MemoryGeneration
+from adapters.read_models.sqlite import SqliteGeneration
 from domain import provider, streams
 from domain.consumer import ConsumerErased
 from domain.fact import Recorded
@@ -29,6 +31,7 @@ from tests.projections.examples import (
     fetched,
     of_account,
     of_consumer,
+    reading,
     registered,
 )
 
@@ -71,6 +74,20 @@ def test_a_fact_that_cannot_be_folded_leaves_nothing_half_done(facts_max: int, b
     (stalled,) = generation.rows.scan(STALLED)
     assert (stalled.consumer, stalled.position) == (ADA, 6)
     assert stalled.reason == "fold_failed:ValueError"
+
+
+@pytest.mark.parametrize(
+    "fact",
+    [reading(2**63), fetched(a_row(1, MARCH_1, 2**63)), fetched(a_row(1, MARCH_1, 2**63, pending=True))],
+)
+def test_a_number_that_no_store_holds_stalls_its_consumer_too(fact: Any, tmp_path: Path) -> None:
+    history = two_consumers().add(of_account(), fact).add(of_account(SAVINGS, BOB), reading(5))
+    for building in (False, True):
+        generation = SqliteGeneration(tmp_path / f"{building}.sqlite3", building=building)
+        assert catch_up(ListSource(history.recorded), generation, building=building) == 6
+        stalled = list(generation.snapshot().scan(STALLED))
+        assert [(row.consumer, row.position) for row in stalled] == [(ADA, 5)]
+        generation.close()
 
 
 def test_a_stalled_consumer_who_is_erased_is_not_stalled_any_more() -> None:

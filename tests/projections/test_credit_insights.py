@@ -145,8 +145,13 @@ def test_the_days_of_accounts_are_summed() -> None:
     assert (overdraft.duration, overdraft.limit_assumed) == (2 + 3, True)
 
 
-@given(st.lists(st.tuples(st.integers(0, 40), st.integers(-50, 50)), min_size=1, max_size=12), st.integers(-99, 99), st.integers(0, 60))
-def test_hard_overdraft_is_what_a_walk_day_by_day_counts(pairs: list[tuple[int, int]], balance: int, limit: int) -> None:
+_moves = st.lists(st.tuples(st.integers(0, 40), st.integers(-50, 50)), min_size=1, max_size=12)
+
+
+@given(_moves, st.integers(-99, 99), st.integers(0, 60))
+def test_hard_overdraft_is_what_a_walk_day_by_day_counts(
+    pairs: list[tuple[int, int]], balance: int, limit: int
+) -> None:
     rows = [a_row(number, DAY_0 + day, amount) for number, (day, amount) in enumerate(pairs)]
     last = max(MARCH_1, max(DAY_0 + day for day, _ in pairs))
     ends = {MARCH_1: balance}

@@ -1,4 +1,4 @@
-"""However the log is read - in what batches, into what store, before or after a key was destroyed - the rows are the same."""
+"""However the log is read, the rows are the same: in any batches, into any store, before a key was destroyed or after."""
 
 from __future__ import annotations
 
@@ -12,8 +12,10 @@ from hypothesis import strategies as st
 
 from adapters.read_models.memory import MemoryGeneration
 from adapters.read_models.sqlite import SqliteGeneration
-from domain.consumer import ConsumerErased
-from domain.consumer_account import AccountClosed
+from domain.consumer import AccountLinked, ConsumerErased, Evidence
+from domain.consumer_account import CONNECTION_DELETED, AccountClosed
+from domain.data_connection import ConnectionDeleted, ConnectionRequested, DataSync, SyncRequested
+from projections.accounts import key_of
 from projections.catch_up import catch_up
 from projections.digest import digest, first_difference
 from projections.erasure import forgotten
@@ -21,7 +23,10 @@ from projections.models import ALL_TABLES
 from projections.ports import Rows
 from tests.projections.examples import (
     ADA,
+    ALL,
     BOB,
+    CHECKING,
+    CONNECTION,
     History,
     ListSource,
     a_row,
@@ -29,7 +34,12 @@ from tests.projections.examples import (
     fetched,
     histories,
     of_account,
+    of_connection,
     of_consumer,
+    reading,
+    registered,
+    removed,
+    uuid,
 )
 
 
@@ -118,6 +128,31 @@ def test_an_erased_consumer_leaves_no_row_in_any_table(told: Any) -> None:
         history.add(of_consumer(consumer_id), ConsumerErased())
     rows = live(history, 10)
     assert [table.name for table in ALL_TABLES if list(rows.scan(table))] == []
+
+
+def test_a_connection_is_deleted_with_the_accounts_that_only_it_feeds() -> None:
+    history = History().add(of_consumer(), registered(), a_link())
+    history.add(of_account(), discovered(), fetched(a_row(1, 19_000, -100), a_row(2, 19_000, 1, pending=True)))
+    history.add(of_account(), removed(1), reading(5))
+    history.add(of_connection(), ConnectionRequested(provider="budget_insight", data_types=ALL))
+    history.add(of_connection(), SyncRequested(sync_id=uuid(4, 1), data_syncs=(DataSync(uuid(5, 1), ALL[0]),)))
+    held = values_of(live(history))
+    assert {CHECKING, CONNECTION, key_of(CHECKING), uuid(4, 1), uuid(5, 1)} <= held
+    history.add(of_account(), AccountClosed(reason=CONNECTION_DELETED))
+    history.add(of_connection(), ConnectionDeleted())
+    held = values_of(live(history))
+    assert not {CHECKING, CONNECTION, key_of(CHECKING), uuid(4, 1), uuid(5, 1)} & held
+    assert ADA in held
+
+
+def a_link() -> AccountLinked:
+    return AccountLinked(
+        account_id=CHECKING, connection_id=CONNECTION, reference="1", evidence=Evidence(kind="none")
+    )
+
+
+def values_of(rows: Rows) -> set[Any]:
+    return {value for table in ALL_TABLES for row in rows.scan(table) for value in row}
 
 
 @pytest.mark.parametrize("reason", ["disabled", "deleted_at_bank"])

@@ -15,8 +15,8 @@ from projections import answers
 
 BALANCE_OR_AVAILABLE = "BALANCE_OR_AVAILABLE"
 
-#: Any string under 128 characters; one that nobody has is unknown, not invalid.
-Id = Annotated[str, text(127)]
+#: Any string of at most 128 characters; one that nobody has is unknown, not invalid.
+Id = Annotated[str, text(128)]
 Ids = Annotated[list[Id], Field(max_length=1_000)]
 
 
