@@ -18,6 +18,7 @@ BACKOFF_LONGEST = 10.0
 #: A projector that lived this long has not failed at once: the backoff starts anew.
 LIVED = 30.0
 _POSITION = struct.Struct(">Q")
+NOT_HANDED_ON = frozenset({"PASSBOOK_API_KEY"})
 
 
 class ProjectorProcess:
@@ -74,6 +75,8 @@ class ProjectorProcess:
             [*self._command, "--wake-fd", str(wake_read), "--report-fd", str(report_write)],
             pass_fds=(wake_read, report_write),
             stdin=subprocess.DEVNULL,
+            # It opens no door: what it need not know it is not told.
+            env={name: value for name, value in os.environ.items() if name not in NOT_HANDED_ON},
         )
         os.close(wake_read)
         os.close(report_write)

@@ -41,6 +41,8 @@ def open_vault(settings: Settings) -> Vault:
     """
     master = open_master_key(settings.data, settings.master_key_file)
     settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    # Also where somebody else made it: nobody but the service has business in here.
+    settings.data.chmod(0o700)
     return Vault(settings.data, master)
 
 

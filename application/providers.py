@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 
 import msgspec
@@ -50,9 +51,11 @@ async def update_credentials(
         )
         return Plan(loaded, ((loaded, facts),))
 
-    outcome = await execute(services, context, decide)
-    held = (await load(services, stream)).state.credentials_reference
-    await services.secrets.forget_others(context.tenant, secret_name, keep=held)
+    # One at a time: whoever comes second must not forget the secret that the first is about to point to.
+    async with services.one_at_a_time.setdefault(f"{context.tenant}/{secret_name}", asyncio.Lock()):
+        outcome = await execute(services, context, decide)
+        held = (await load(services, stream)).state.credentials_reference
+        await services.secrets.forget_others(context.tenant, secret_name, keep=held)
     return outcome
 
 

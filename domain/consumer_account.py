@@ -227,7 +227,13 @@ def _chunks(rows: list[T]) -> list[list[T]]:
 
 
 def close(account: ConsumerAccount, reason: str) -> tuple[AccountClosed, ...]:
-    return (AccountClosed(reason=reason),) if isinstance(account, Open) else ()
+    """Close an account. One that is closed already can still lose the connection that its data came through."""
+    match account:
+        case Open():
+            return (AccountClosed(reason=reason),)
+        case Closed(reason=before) if reason == CONNECTION_DELETED != before:
+            return (AccountClosed(reason=reason),)
+    return ()
 
 
 def apply(account: ConsumerAccount, fact: object) -> ConsumerAccount:
@@ -242,6 +248,8 @@ def apply(account: ConsumerAccount, fact: object) -> ConsumerAccount:
             return replace(account, reading=fact)
         case AccountClosed() if isinstance(account, Open):
             return Closed(was=account, reason=fact.reason)
+        case AccountClosed() if isinstance(account, Closed):
+            return Closed(was=account.was, reason=fact.reason)
         case AccountReopened() if isinstance(account, Closed):
             return account.was
     return account

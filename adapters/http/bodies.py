@@ -45,6 +45,15 @@ _MESSAGES = {
 }
 
 
+def _too_large() -> Problem:
+    return Problem(
+        413,
+        "PAYLOAD_TOO_LARGE",
+        f"The body is larger than {BODY_SIZE_MAX} bytes.",
+        headers={"Connection": "close"},
+    )
+
+
 async def read_body(request: web.Request) -> bytes:
     """The bytes of the body, within the limits of size and time.
 
@@ -58,6 +67,9 @@ async def read_body(request: web.Request) -> bytes:
             "The body must not be compressed.",
             headers={"Accept-Encoding": "identity", "Connection": "close"},
         )
+    # Announced to be too large, it need not arrive first.
+    if (request.content_length or 0) > BODY_SIZE_MAX:
+        raise _too_large()
     try:
         async with asyncio.timeout(BODY_SECONDS_MAX):
             raw = await request.read()
@@ -66,12 +78,7 @@ async def read_body(request: web.Request) -> bytes:
             408, "REQUEST_TIMEOUT", "The body did not arrive in time.", headers={"Connection": "close"}
         ) from None
     except web.HTTPRequestEntityTooLarge:
-        raise Problem(
-            413,
-            "PAYLOAD_TOO_LARGE",
-            f"The body is larger than {BODY_SIZE_MAX} bytes.",
-            headers={"Connection": "close"},
-        ) from None
+        raise _too_large() from None
     except (web.RequestPayloadError, HttpProcessingError, ConnectionError, ValueError):
         raise Problem(
             400, VALIDATION_ERROR, "The body could not be read.", headers={"Connection": "close"}

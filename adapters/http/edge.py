@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 
 import msgspec
-from aiohttp import web
+from aiohttp import HttpVersion10, web
 from aiohttp.typedefs import Handler
 
 from adapters.http.bodies import parse_body, parse_query, read_body
@@ -117,6 +117,8 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
     edge = request.app[EDGE]
     door = edge.door_at(request.path)
     try:
+        if request.version < HttpVersion10:
+            raise Problem(400, "BAD_REQUEST", "HTTP/0.9 is not spoken here.", headers={"Connection": "close"})
         return await handler(request)
     except Exception as error:
         problem = _problem(error, door, request)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import date
+from ipaddress import ip_address
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
@@ -14,6 +15,8 @@ from domain.data_types import ALL
 #: No control character and no separator that a log or a terminal would take for one.
 PLAIN = "^[^\x00-\x1f\x7f-\x9f\u2028\u2029\ufeff]*$"
 PAGE_MAX = 999_999_999
+_LABEL = "[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
+_HOST = re.compile(rf"(?=.{{1,253}}$){_LABEL}(?:\.{_LABEL})*\.?", re.ASCII | re.IGNORECASE)
 PER_PAGE_DEFAULT = 20
 PER_PAGE_MAX = 100
 
@@ -61,10 +64,23 @@ def _day(value: object) -> object:
     return value
 
 
+def _is_host(host: str) -> bool:
+    """A name of dot-separated labels, or an IP address; `urlsplit` lets anything pass."""
+    if ":" in host:
+        return bool(ip_address(host))
+    return bool(_HOST.fullmatch(host))
+
+
+def _stands_alone(netloc: str) -> bool:
+    """Nothing but a port may follow a bracket: what else does, `urlsplit` drops in silence."""
+    return "[" not in netloc or bool(re.fullmatch(r"\[[0-9a-f:.]+\](:[0-9]+)?", netloc, re.ASCII | re.IGNORECASE))
+
+
 def _web_address(value: str) -> str:
     try:
         parts = urlsplit(value)
-        usable = bool(parts.hostname) and parts.port != 0 and "@" not in parts.netloc
+        usable = _is_host(parts.hostname or "") and _stands_alone(parts.netloc)
+        usable = usable and parts.port != 0 and "@" not in parts.netloc
     except ValueError:
         usable = False
     if not usable:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import resource
 from typing import Any
 
 from aiohttp import web
@@ -16,6 +17,9 @@ from adapters.http.problems import Problem, internal
 IDLE_SECONDS_MAX = 30.0
 #: Seconds for which the rest of a refused body is read and dropped, so that the client sees the answer.
 LINGER_SECONDS_MAX = 2.0
+
+CONNECTIONS_MAX = 2_000
+DESCRIPTORS_KEPT = 192
 
 log = logging.getLogger("passbook.http")
 
@@ -42,8 +46,21 @@ class Runner(web.AppRunner):
 
 
 class _Server(web.Server):
+    """Holds so many connections and no more: who says nothing longest goes first."""
+
     def __call__(self) -> RequestHandler:
+        held = self.connections
+        if len(held) >= connections_max():
+            silent = next((each for each in held if not each._request_in_progress), held[0])
+            silent.force_close()
         return _Protocol(self, loop=self._loop, **self._kwargs)
+
+
+def connections_max() -> int:
+    """What the descriptors of this process allow, some being kept for files, for the bank, and for those that
+    the loop accepts in one go before it asks here."""
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return min(CONNECTIONS_MAX, max(limit - DESCRIPTORS_KEPT, limit // 4))
 
 
 class _Protocol(RequestHandler):

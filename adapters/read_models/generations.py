@@ -91,7 +91,7 @@ def rebuild(source: Source, directory: Path, progress: Progress | None = None) -
                 if live is None or new.has_erased:
                     # Erased since the build began, or out of our sight: the old one may not have heard of it.
                     remove_predecessors(directory)
-                    new.empty_log()
+                    new.wipe()
             finally:
                 new.close()
         except BaseException:

@@ -12,6 +12,7 @@ import os
 import select
 import signal
 import struct
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -32,6 +33,8 @@ from projections.ports import Source
 logger = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.25
+#: Wiping a large file after each erasure would leave no time for anything else: it rests this many times as long.
+WIPE_PAUSE = 10
 #: A position, as it is written to the pipe to the parent.
 POSITION = struct.Struct(">q")
 
@@ -77,6 +80,7 @@ class Projector:
         self._number: int | None = None
         self._generation: SqliteGeneration | None = None
         self._stopped_at: int | None = None
+        self._wipe_after = 0.0
 
     def run(self) -> None:
         make_directory(self._directory)
@@ -95,9 +99,12 @@ class Projector:
         except Stopped as stopped:
             self._note(stopped)
             return
-        if generation.has_erased:
+        if generation.has_erased and time.monotonic() >= self._wipe_after:
+            began = time.monotonic()
             remove_predecessors(self._directory)
-            generation.empty_log()
+            generation.wipe()
+            now = time.monotonic()
+            self._wipe_after = now + (now - began) * WIPE_PAUSE
         self._report(position)
 
     def _note(self, stopped: Stopped) -> None:

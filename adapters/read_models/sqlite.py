@@ -280,8 +280,16 @@ class SqliteGeneration:
             finally:
                 os.close(descriptor)
 
-    def empty_log(self) -> None:
-        """Drop what the write-ahead log still holds of erased rows. Readers may put it off until another time."""
+    def wipe(self) -> None:
+        """Drop what the files still hold of erased rows. Readers may put it off until another time.
+
+        `secure_delete` overwrites what is deleted, but not the copies that stay in the gaps of pages when rows
+        are moved between them: only writing all pages anew does. Takes as long as the file is large.
+        """
+        try:
+            self._connection.execute("VACUUM")
+        except sqlite3.OperationalError:
+            return
         busy, _, _ = self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
         if not busy:
             self._connection.execute("UPDATE checkpoint SET erasing = 0")

@@ -88,6 +88,16 @@ async def test_a_link_of_an_earlier_epoch_is_not_valid_any_more(world: World) ->
     await world.opened(consumer_id, connection_id)
 
 
+async def test_a_link_does_not_come_back_to_life_after_a_disconnection(world: World) -> None:
+    consumer_id, connection_id = await a_connection(world)
+    token = await world.link(consumer_id, connection_id)
+    for status in ("DISCONNECTED", "AUTH_REQUIRED"):
+        await data_connections.change(world.services, world.asks(), consumer_id, connection_id, status=status)
+    with pytest.raises(LinkInvalid):
+        await open_link(world.services, connection_id, token)
+    await world.opened(consumer_id, connection_id)
+
+
 async def test_the_link_of_another_connection_is_not_valid(world: World) -> None:
     consumer_id, connection_id = await a_connection(world)
     other = await world.consumer()

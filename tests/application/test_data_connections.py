@@ -123,6 +123,27 @@ async def test_it_may_be_adopted_again_until_it_was_connected(world: World) -> N
         await request(world, consumer_id, "BANK_ACCOUNT")
 
 
+async def test_who_adopts_a_connection_says_whether_permissions_are_shown(world: World) -> None:
+    await world.provider(auto_connect=True)
+    consumer_id = await world.consumer()
+    for skipped in (True, True, False):
+        outcome = await request(world, consumer_id, *ALL, skip_permissions=skipped)
+        assert (await world.state(outcome.stream)).skip_permissions is skipped
+    assert (await world.names(outcome.stream)).count("RequestedDataTypesChanged") == 2
+    assert world.live() == world.rebuilt()
+
+
+async def test_an_automatic_connection_that_was_given_up_can_be_made_by_who_adopts_it(world: World) -> None:
+    await world.provider(auto_connect=True)
+    consumer_id = await world.consumer()
+    (automatic,) = world.live()["data_connections"]
+    await change(world, consumer_id, automatic.id, status="DISCONNECTED")
+    for _ in range(2):
+        outcome = await request(world, consumer_id, *ALL)
+    assert (await world.state(outcome.stream)).status == "AUTH_REQUIRED"
+    assert (await world.names(outcome.stream)).count("ReauthorisationRequested") == 1
+
+
 async def test_a_request_is_refused_for_what_is_wrong_with_it(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     consumer_id = await world.consumer()
     with pytest.raises(ProviderNotEnabled):
@@ -391,7 +412,6 @@ async def test_the_repetition_of_a_deletion_whose_answer_was_lost_destroys_the_k
     assert {type(fact) for fact in await any_world.facts(account)} == {Erased}
 
 
-@pytest.mark.xfail(strict=True, reason="nothing is said of an account that is closed already, so its rows stay")
 async def test_an_account_that_is_closed_already_goes_with_its_connection_too(any_world: World) -> None:
     consumer_id, connection_id, _ = await with_an_account(any_world)
     reference = next(iter(any_world.bank.connections))
@@ -402,7 +422,6 @@ async def test_an_account_that_is_closed_already_goes_with_its_connection_too(an
     assert any_world.live() == any_world.rebuilt()
 
 
-@pytest.mark.xfail(strict=True, reason="an account that was closed before is taken for one that was not deleted")
 async def test_the_key_of_a_closed_account_is_destroyed_after_a_crash_too(world: World) -> None:
     consumer_id, connection_id, account = await with_an_account(world)
     world.bank.change(next(iter(world.bank.connections)), "1", disabled=True)

@@ -89,7 +89,6 @@ async def test_credentials_whose_fact_could_not_be_written_leave_those_before_in
     assert len(world.secrets.held) == 1
 
 
-@pytest.mark.xfail(strict=True, reason="the quicker request forgets the secret that the other is about to point to")
 async def test_of_two_credentials_given_at_once_the_last_fact_points_to_a_secret(any_world: World) -> None:
     any_world.log.yields = lambda: 1
     await asyncio.gather(put(any_world, credentials(secret="one")), put(any_world, credentials(secret="two")))

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from application import data_connections
+from application import data_connections, providers
 from application.erasure import erase_consumer
 from application.ports import (
     AuthorisationNeeded,
@@ -385,6 +385,15 @@ async def test_a_sync_without_credentials_or_without_a_user_is_refused_by_name(w
             "credentials": "FETCH_ERROR credentials_missing",
             "user": "AUTH_ERROR not_authorised",
         }[name]
+
+
+async def test_a_provider_that_was_disabled_is_not_asked(world: World) -> None:
+    consumer_id, _, _ = await with_rows(world, "r1")
+    stream, sync_id = await world.request_sync(consumer_id)
+    await providers.set_enabled(world.services, world.asks(), BI, False)
+    await run_sync(world.services, stream, sync_id)
+    assert await world.ending(stream, sync_id) == "FETCH_ERROR provider_disabled"
+    assert world.bank.asked("refresh") == []
 
 
 async def test_a_failure_is_told_without_what_it_says(world: World, caplog: pytest.LogCaptureFixture) -> None:

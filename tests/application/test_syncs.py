@@ -16,6 +16,7 @@ from domain.data_connection import INTERNAL, DataSync, SyncRequested
 from domain.refusals import (
     NoConnectedProvider,
     NotFound,
+    ProviderNotEnabled,
     SyncAlreadyRunning,
     UnsupportedDataType,
 )
@@ -113,6 +114,15 @@ async def test_a_type_that_does_not_exist_is_refused(world: World) -> None:
     consumer_id, _, _ = await world.connected()
     with pytest.raises(UnsupportedDataType):
         await request(world, consumer_id, "SHOE_SIZE")
+
+
+async def test_through_a_provider_that_was_disabled_nothing_is_requested(world: World) -> None:
+    consumer_id, _, _ = await world.connected()
+    await providers.set_enabled(world.services, world.asks(), BI, False)
+    with pytest.raises(ProviderNotEnabled):
+        await request(world, consumer_id)
+    await providers.set_enabled(world.services, world.asks(), BI, True)
+    assert await requested_types(world, consumer_id) == list(ALL)
 
 
 @pytest.mark.parametrize("way", ["none", "to be authorised", "failed", "disconnected", "deleted"])

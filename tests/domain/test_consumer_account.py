@@ -69,6 +69,14 @@ def test_a_closed_account_reopens_when_it_is_seen_again():
     assert folded(ca, *facts, state=closed) == an_account()
 
 
+def test_a_closed_account_can_still_lose_its_connection():
+    closed = an_account(ca.AccountClosed(reason="disabled"))
+    facts = ca.close(closed, ca.CONNECTION_DELETED)
+    assert facts == (ca.AccountClosed(reason=ca.CONNECTION_DELETED),)
+    gone = folded(ca, *facts, state=closed)
+    assert ca.close(gone, ca.CONNECTION_DELETED) == () and ca.close(gone, "disabled") == ()
+
+
 def test_an_account_whose_key_was_destroyed_takes_nothing():
     gone = folded(ca, Erased("AccountDiscovered.1"))
     assert ca.refresh_balance(gone, a_reading(1)) == () and ca.close(gone, "x") == ()

@@ -165,7 +165,7 @@ async def test_a_fact_has_a_position(log: Log):
         await log.position_of(ADA, 3)
 
 
-async def test_the_head_of_an_empty_log_is_zero(log: Log):
+async def test_the_head_of_an_wipe_is_zero(log: Log):
     assert await log.head() == 0
     assert await log.append(append_of()) == Appended(1, 0)
 

@@ -162,7 +162,7 @@ async def test_a_key_is_made_for_the_callers_tenant(key: str, anybody: Caller, w
     status, made, response = await anybody("POST", "/v1/api-keys", Idempotency_Key="k")
     assert (status, made["tenant"], response.headers["Cache-Control"]) == (201, "theirs", "no-store")
     assert made["api_key"].startswith("pb_")
-    await anybody("POST", "/v1/api-keys", {}, Idempotency_Key="k")
+    await anybody("POST", "/v1/api-keys", Idempotency_Key="k")
     await anybody("POST", "/v1/api-keys")
     assert world.made_keys[0] == world.made_keys[1] != world.made_keys[2]
     status, answer, _ = await anybody("POST", "/v1/api-keys", {"tenant": "ours"})

@@ -271,7 +271,7 @@ async def test_erased_data_is_in_no_file_any_more(live: Live) -> None:
     assert any(secret.encode() in path.read_bytes() for path in live.directory.iterdir())
     live.tell(of_consumer(), ConsumerErased())
     assert live.generation.has_erased
-    live.generation.empty_log()
+    live.generation.wipe()
     assert not live.generation.has_erased
     assert [path.name for path in live.directory.iterdir() if secret.encode() in path.read_bytes()] == []
 

@@ -98,11 +98,13 @@ def test_a_scan_is_in_key_order_and_bounded_by_the_next_field(open_generation: O
 def test_rows_are_deleted_by_key_or_by_the_beginning_of_one(open_generation: Open) -> None:
     generation = open_generation()
     rows = generation.begin()
-    rows.put_many(BOOKS, [a_book(place) for place in range(4)] + [a_book(9, shelf=b"\x02"), a_book(9, room="attic")])
+    rows.put_many(BOOKS, [a_book(place) for place in range(3)] + [a_book(9, shelf=b"\x02"), a_book(9, room="attic")])
+    rows.put(BOOKS, a_book(3))
     rows.delete(BOOKS, "study", b"\x01", 2)
     assert rows.get(BOOKS, "study", b"\x01", 2) is None
     assert [row.place for row in rows.scan(BOOKS, "study", b"\x01")] == [0, 1, 3]
     rows.delete(BOOKS, "study", b"\x01")
+    assert [rows.get(BOOKS, "study", b"\x01", place) for place in range(4)] == [None] * 4
     rows.delete(BOOKS, "nowhere")
     assert [row.place for row in rows.scan(BOOKS, "study")] == [9]
     rows.delete(BOOKS, "study")

@@ -121,7 +121,7 @@ ROUTES = (
         query=Opening,
         lenient_query=True,
         answers={302: None},
-        problems=(400, 403, 409, 503),
+        problems=(400, 403, 404, 409, 503),
         head=False,
     ),
     Route(

@@ -9,6 +9,7 @@ import msgspec
 from adapters.http.doors import NATIVE
 from adapters.http.fields import Nothing
 from adapters.http.routing import Answer, Asked, Route, ok
+from application.api_keys import record_creation
 
 
 class ApiKey(msgspec.Struct, kw_only=True):
@@ -19,6 +20,7 @@ class ApiKey(msgspec.Struct, kw_only=True):
 
 
 async def create_api_key(asked: Asked) -> Answer:
+    await record_creation(asked.services, asked.context)
     made = asked.http.create_api_key(asked.tenant, asked.context.command_id)
     api_key = await made if isawaitable(made) else made
     return ok(ApiKey(api_key=api_key, tenant=asked.tenant), 201)
