@@ -187,18 +187,19 @@ async def complete(services: Services, query: Mapping[str, str]) -> Return:
         loaded = await load(services, stream)
         now = services.clock.now()
         if failure is not None or reference is None:
-            facts: tuple[object, ...] = data_connection.fail_authorisation(
+            failed = data_connection.fail_authorisation(
                 loaded.state, state_digest=digest, now=now, reason=failure or "no_connection_returned"
             )
-        else:
-            facts = data_connection.connect(
-                loaded.state,
-                state_digest=digest,
-                now=now,
-                reference=reference,
-                provider_user=user_reference,
-            )
-        return Plan(loaded, ((loaded, facts),))
+            return Plan(loaded, ((loaded, failed),))
+        connected = data_connection.connect(
+            loaded.state, state_digest=digest, now=now, reference=reference, provider_user=user_reference
+        )
+        owner = await load(services, streams.consumer(tenant, consumer_id))
+        unlinked: tuple[object, ...] = ()
+        if loaded.state.provider_user not in (None, user_reference):
+            # The links name accounts by ids of the user before, and the same ids may now be other accounts.
+            unlinked = consumer.unlink_connection(owner.state, connection_id, "other_provider_user")
+        return Plan(loaded, ((owner, unlinked), (loaded, connected)))
 
     outcome = await execute(services, internal_context(services, tenant, "browser"), decide)
     await services.read_models.reach(outcome.position, 2.0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from application.erasure import destroy_keys, leave_provider
+from application.erasure import destroy_keys, finish_recorded, leave_provider
 from application.execute import Loaded, Outcome, Plan, Services, execute, load
 from application.ports import Context
 from domain import consumer, consumer_account, data_connection, provider, streams
@@ -72,7 +72,8 @@ async def request(
     prefix = streams.of_consumer(tenant, consumer_id, streams.DATA_CONNECTION)
 
     async def decide() -> Plan:
-        consumer.registered((await load(services, streams.consumer(tenant, consumer_id))).state)
+        owner = await load(services, streams.consumer(tenant, consumer_id))
+        consumer.registered(owner.state)
         if not (await load(services, streams.provider(tenant, provider_name))).state.enabled:
             raise ProviderNotEnabled
         head = await services.log.head()
@@ -84,7 +85,7 @@ async def request(
         requested = data_connection.request(
             new.state, provider=provider_name, data_types=wanted, skip_permissions=skip_permissions
         )
-        return Plan(new, ((new, requested),), unchanged_since=(prefix, head))
+        return Plan(new, ((new, requested),), unchanged_since=(prefix, head), unmoved=(owner,))
 
     return await execute(services, context, decide)
 
@@ -129,6 +130,8 @@ async def delete(services: Services, context: Context, consumer_id: str, connect
     tenant = context.tenant
     stream = streams.data_connection(tenant, consumer_id, connection_id)
     doomed: list[str] = []
+    # An earlier try may have been recorded without knowing it.
+    await finish_recorded(services, f"{tenant}/{consumer_id}")
     farewell = await leave_provider(services, tenant, consumer_id, [stream])
 
     async def decide() -> Plan:

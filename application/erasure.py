@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 from application.execute import Loaded, Outcome, Plan, Services, credentials_of, execute, forget_states, load
 from application.ports import Context, ProviderError
@@ -28,12 +29,13 @@ async def erase_consumer(services: Services, context: Context, consumer_id: str)
     connection_streams = await services.log.streams(
         streams.of_consumer(tenant, consumer_id, streams.DATA_CONNECTION)
     )
+    finished = await finish_recorded(services, scope)
     farewell = await leave_provider(services, tenant, consumer_id, connection_streams, user_too=True)
 
     async def decide() -> Plan:
         loaded: Loaded[consumer.Consumer] = await load(services, stream)
         facts = consumer.erase(loaded.state)
-        if not facts and await services.read_models.consumer_gone(tenant, consumer_id):
+        if not facts and scope not in finished and await services.read_models.consumer_gone(tenant, consumer_id):
             raise NotFound
         if facts:
             await services.keys.announce_destruction(scope)
@@ -58,11 +60,30 @@ async def destroy_keys(services: Services, scopes: Sequence[str], prefixes: Sequ
 
 async def finish_destructions(services: Services) -> None:
     """At start: destroy the keys whose destruction was recorded, withdraw what was announced in vain."""
+    await finish_recorded(services)
     for scope in await services.keys.announced():
-        if await _was_recorded(services, scope):
-            await services.keys.destroy(scope)
-        else:
-            await services.keys.withdraw_announcement(scope)
+        await services.keys.withdraw_announcement(scope)
+
+
+async def finish_recorded(services: Services, below: str = "") -> list[str]:
+    """Destroy the keys, at a scope and beneath it, whose destruction was recorded and not finished."""
+    announced = [
+        scope
+        for scope in await services.keys.announced()
+        if not below or scope == below or scope.startswith(f"{below}/")
+    ]
+    recorded = [scope for scope in announced if await _was_recorded(services, scope)]
+    for scope in recorded:
+        await destroy_keys(services, [scope], _prefixes(scope))
+    return recorded
+
+
+def _prefixes(scope: str) -> list[str]:
+    """What the streams under a scope's key begin with."""
+    match scope.split("/"):
+        case [tenant, consumer_id, id]:
+            return [f"{tenant}/{consumer_id}/{kind}/{id}" for kind in (streams.DATA_CONNECTION, streams.CONSUMER_ACCOUNT)]
+    return [f"{scope}/"]
 
 
 async def _was_recorded(services: Services, scope: str) -> bool:
@@ -105,7 +126,9 @@ async def leave_provider(
             work.append((state.provider, state.reference))
 
     prepared = []
-    for name in sorted({name for name, _ in work}):
+    # Who deleted their connections before has a user there still.
+    names = {name for name, _ in work} | (set(services.gateways) if user_too else set())
+    for name in sorted(names):
         credentials = await credentials_of(services, tenant, name)
         user = await provider_user(services, tenant, consumer_id, name, credentials) if credentials else None
         if credentials and user:
@@ -114,13 +137,12 @@ async def leave_provider(
 
     async def leave() -> None:
         for gateway, credentials, user, references in prepared:
-            try:
-                for reference in references:
+            for reference in references:
+                with suppress(ProviderError):
                     await gateway.delete_connection(credentials, user, reference)
-                if user_too:
+            if user_too:
+                with suppress(ProviderError):
                     await gateway.delete_user(credentials, user)
-            except ProviderError:
-                continue
 
     def start() -> None:
         if prepared:

@@ -69,6 +69,8 @@ class Plan(msgspec.Struct, frozen=True):
     subject: Loaded[Any]
     changes: tuple[tuple[Loaded[Any], tuple[Any, ...]], ...]
     unchanged_since: tuple[str, int] | None = None
+    unmoved: tuple[Loaded[Any], ...] = ()
+    """Streams without a change that the decision rests on: it conflicts if one moved on."""
 
 
 class Services(msgspec.Struct, kw_only=True):
@@ -196,7 +198,10 @@ async def _append(services: Services, context: Context, plan: Plan) -> Outcome:
         Append(
             context=context,
             recorded_at=recorded_at,
-            changes=tuple(Change(loaded.stream, loaded.version, tuple(facts)) for loaded, facts in written),
+            changes=(
+                *(Change(loaded.stream, loaded.version, ()) for loaded in plan.unmoved),
+                *(Change(loaded.stream, loaded.version, tuple(facts)) for loaded, facts in written),
+            ),
             subject=plan.subject.stream,
             subject_version=version,
             unchanged_since=plan.unchanged_since,

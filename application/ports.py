@@ -338,6 +338,10 @@ class ReadModels(Protocol):
         """What is held of these rows of an account; rows never recorded are left out."""
         ...
 
+    async def is_stalled(self, tenant: str, consumer_id: str) -> bool:
+        """The rows of this consumer are not kept up to date: what is known of them is not all there is."""
+        ...
+
     async def pending_syncs(self) -> Sequence[tuple[str, str]]:
         """Stream and sync id of every sync that has not ended, oldest first."""
         ...

@@ -30,6 +30,7 @@ from application.ports import (
     AuthorisationNeeded,
     Credentials,
     KeyDestroyed,
+    LogUnavailable,
     ObservedAccount,
     ObservedConnection,
     ProviderError,
@@ -124,6 +125,15 @@ async def run_sync(services: Services, stream: str, sync_id: str) -> None:
     Raises:
         Unavailable: the log or the read models are away.
     """
+    try:
+        await _run_sync(services, stream, sync_id)
+    except KeyDestroyed:
+        log.info("sync abandoned", extra={"sync_id": sync_id})
+    except LogUnavailable as error:
+        raise Unavailable("storage_unavailable") from error
+
+
+async def _run_sync(services: Services, stream: str, sync_id: str) -> None:
     tenant, consumer_id, _, _ = streams.parse(stream)
     attempt = await _start(services, stream, sync_id)
     if attempt is None:
@@ -133,20 +143,20 @@ async def run_sync(services: Services, stream: str, sync_id: str) -> None:
             raise Failed(INTERNAL_ERROR, "too_many_attempts")
         connection = (await load(services, stream)).state
         fetched = await _fetch(services, tenant, consumer_id, connection)
-        await _record(services, stream, sync_id, attempt, fetched)
+        await _record_in_time(services, stream, sync_id, attempt, fetched)
     except Failed as failed:
-        await _fail(services, stream, sync_id, failed.status, failed.reason)
+        await _fail(services, stream, sync_id, attempt, failed.status, failed.reason)
     except ProviderError as error:
         status = AUTH_ERROR if isinstance(error, AuthorisationNeeded) else FETCH_ERROR
-        await _fail(services, stream, sync_id, status, error.reason)
+        await _fail(services, stream, sync_id, attempt, status, error.reason)
     except (KeyDestroyed, NotFound):
         # The consumer or the connection was deleted meanwhile: there is nothing left to say.
         log.info("sync abandoned", extra={"sync_id": sync_id})
-    except Unavailable:
+    except (Unavailable, LogUnavailable):
         raise
     except Exception as error:
         log.error("sync failed", extra={"sync_id": sync_id, "error": type(error).__name__}, exc_info=True)
-        await _fail(services, stream, sync_id, INTERNAL_ERROR, "internal_error")
+        await _fail(services, stream, sync_id, attempt, INTERNAL_ERROR, "internal_error")
 
 
 async def _start(services: Services, stream: str, sync_id: str) -> int | None:
@@ -161,11 +171,13 @@ async def _start(services: Services, stream: str, sync_id: str) -> int | None:
     return pending.attempt if pending else None
 
 
-async def _fail(services: Services, stream: str, sync_id: str, status: str, reason: str) -> None:
+async def _fail(services: Services, stream: str, sync_id: str, attempt: int, status: str, reason: str) -> None:
     tenant = streams.parse(stream).tenant
 
     async def decide() -> Plan:
         loaded = await load(services, stream)
+        if not data_connection.is_current(loaded.state, sync_id, attempt):
+            return Plan(loaded, ())
         facts = data_connection.fail_sync(loaded.state, sync_id, status=status, reason=reason)
         return Plan(loaded, ((loaded, facts),))
 
@@ -247,6 +259,18 @@ async def _read(
 # Writing what was read
 
 
+async def _record_in_time(
+    services: Services, stream: str, sync_id: str, attempt: int, fetched: Fetched
+) -> None:
+    """Write what was read, however long log and read models are away: waiting is no new attempt."""
+    while True:
+        try:
+            return await _record(services, stream, sync_id, attempt, fetched)
+        except Unavailable as error:
+            log.warning("sync waits", extra={"sync_id": sync_id, "reason": error.reason})
+            await services.clock.sleep(error.retry_after)
+
+
 async def _record(
     services: Services, stream: str, sync_id: str, attempt: int, fetched: Fetched
 ) -> None:
@@ -262,7 +286,9 @@ async def _record(
         owner = await load(services, streams.consumer(tenant, consumer_id))
         changes: dict[str, tuple[Loaded[Any], tuple[Any, ...]]] = {}
         links: tuple[Any, ...] = ()
-        for account in fetched.accounts:
+        fed: set[str] = set()
+        # Those that are there before those that are gone: what one of them feeds stays open.
+        for account in sorted(fetched.accounts, key=lambda account: account.reference not in fetched.rows):
             evidence = _evidence(services, tenant, account)
             known = consumer.registered(follow(owner, links))
             account_id = consumer.account_for(known, connection_id, account.reference, evidence)
@@ -277,6 +303,10 @@ async def _record(
                 evidence=evidence,
             )
             # Two accounts of the provider may be one of ours: the second goes on from the first.
+            if account.reference in fetched.rows:
+                fed.add(account_id)
+            elif account_id in fed:
+                continue
             account_stream = streams.consumer_account(tenant, consumer_id, account_id)
             held, before = changes.get(account_stream) or (await load(services, account_stream), ())
             seen = follow(held, before)
@@ -288,7 +318,7 @@ async def _record(
         ended = data_connection.succeed_sync(
             loaded.state, sync_id, watermark=fetched.watermark, accounts=sorted(fetched.rows)
         )
-        return Plan(loaded, ((owner, links), *changes.values(), (loaded, ended)))
+        return Plan(loaded, ((owner, links), *changes.values(), (loaded, ended)), unmoved=(owner,))
 
     await execute(services, internal_context(services, tenant, "sync"), decide)
 
@@ -339,7 +369,10 @@ async def _known(
     position = await services.log.position_of(loaded.stream, loaded.version)
     if not await services.read_models.reach(position, KNOWN_TIMEOUT):
         raise Unavailable("read_models_behind", 5.0)
-    tenant, _, _, account_id = streams.parse(loaded.stream)
+    tenant, consumer_id, _, account_id = streams.parse(loaded.stream)
+    if await services.read_models.is_stalled(tenant, consumer_id):
+        # What is missing there would be taken for new, and be in the log twice for ever.
+        raise Failed(INTERNAL_ERROR, "read_models_stalled")
     return await services.read_models.known(tenant, account_id, [row.reference for row in rows])
 
 

@@ -87,7 +87,8 @@ async def _request_missing(services: Services, tenant: str, consumer_id: str) ->
         connections = await connections_of(services, tenant, consumer_id)
         changes = await automatic_requests(services, tenant, consumer_id, connections)
         subject = await load(services, streams.consumer(tenant, consumer_id))
-        return Plan(subject, changes, unchanged_since=(prefix, head))
+        consumer.registered(subject.state)
+        return Plan(subject, changes, unchanged_since=(prefix, head), unmoved=(subject,))
 
     if await automatic_requests(services, tenant, consumer_id, await connections_of(services, tenant, consumer_id)):
         outcome = await execute(services, internal_context(services, tenant, "auto-connect"), decide)

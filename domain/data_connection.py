@@ -399,8 +399,12 @@ def apply(connection: DataConnection, fact: object) -> DataConnection:
             openings = (*connection.openings, new)[-OPENINGS_MAX:]
             return replace(connection, status=CONNECTING, openings=openings)
         case ConnectionConnected():
+            # References, and how far they were read, are of one user at the provider.
+            same = connection.provider_user in (None, fact.provider_user)
             return replace(
                 connection,
+                watermark=connection.watermark if same else None,
+                accounts=connection.accounts if same else (),
                 status=CONNECTED,
                 reference=fact.reference,
                 provider_user=fact.provider_user,

@@ -238,6 +238,13 @@ class SqliteReadModels:
                 known.update((reference, Known(id, digest, is_removed)) for reference, id, digest in found)
         return known
 
+    async def is_stalled(self, tenant: str, consumer_id: str) -> bool:
+        """The rows of this consumer are not kept up to date: what is known of them is not all there is."""
+        found = self._live().execute(
+            "SELECT 1 FROM stalled WHERE tenant = ? AND consumer = ?", (tenant, consumer_id)
+        )
+        return found.fetchone() is not None
+
     async def pending_syncs(self) -> Sequence[tuple[str, str]]:
         """Stream and sync id of every sync that has not ended, oldest first."""
         return self._live().execute("SELECT stream, sync FROM pending_syncs ORDER BY position").fetchall()

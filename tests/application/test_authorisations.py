@@ -528,13 +528,11 @@ async def moved_to_another_domain(world: World) -> str:
     return consumer_id
 
 
-@pytest.mark.xfail(strict=True, reason="the watermark and the accounts read outlive the provider's user they are of")
 async def test_an_account_of_another_domain_is_read_in_full(world: World) -> None:
     assert await world.sync(await moved_to_another_domain(world)) == "SUCCESS"
     assert world.bank.asked("transactions")[-1] == [["1"], None]
 
 
-@pytest.mark.xfail(strict=True, reason="links outlive the provider's user whose ids they name")
 async def test_an_account_of_another_domain_with_the_same_number_is_another_account(world: World) -> None:
     consumer_id = await moved_to_another_domain(world)
     await world.sync(consumer_id)

@@ -402,7 +402,6 @@ async def test_a_deletion_that_was_not_written_is_withdrawn_at_the_start(any_wor
     assert {type(fact) for fact in await after.facts(account)} == {Erased}
 
 
-@pytest.mark.xfail(strict=True, reason="a repeated deletion does not know what was doomed")
 async def test_the_repetition_of_a_deletion_whose_answer_was_lost_destroys_the_keys(any_world: World) -> None:
     consumer_id, connection_id, account = await with_an_account(any_world)
     any_world.log.after(ConnectionDeleted, unavailable)

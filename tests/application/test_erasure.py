@@ -154,7 +154,6 @@ async def test_rows_that_are_gone_in_time_are_waited_for(world: World) -> None:
     assert await world.read_models.consumer_gone(TENANT, consumer_id)
 
 
-@pytest.mark.xfail(strict=True, reason="what is written beside an erasure does not conflict with it, so its rows stay")
 @pytest.mark.parametrize("fact", [SyncSucceeded, ConnectionRequested])
 async def test_an_erasure_beside_something_that_is_just_written_ends_with_no_row(
     tmp_path: Path, fact: type
@@ -264,7 +263,6 @@ async def test_the_repetition_of_an_erasure_whose_answer_was_lost_finishes_it(an
     assert await facts_left(any_world, consumer_id) == [ConsumerErased()]
 
 
-@pytest.mark.xfail(strict=True, reason="once the rows are gone a repetition finds nobody, and the key lives on")
 async def test_an_erasure_whose_key_could_not_be_destroyed_is_finished_by_repeating_it(world: World) -> None:
     consumer_id, _ = await with_everything(world)
     world.keys.fail_destructions()
@@ -274,7 +272,6 @@ async def test_an_erasure_whose_key_could_not_be_destroyed_is_finished_by_repeat
     assert await facts_left(world, consumer_id) == [ConsumerErased()]
 
 
-@pytest.mark.xfail(strict=True, reason="a repeated deletion does not know what was doomed")
 async def test_a_deletion_whose_keys_could_not_be_destroyed_is_finished_by_repeating_it(world: World) -> None:
     consumer_id, connection_id = await with_everything(world)
     stream = world.connection_stream(consumer_id, connection_id)
@@ -298,7 +295,6 @@ async def test_the_bank_forgets_the_user_too_beside_the_answer(world: World) -> 
     assert world.bank.connections == {}
 
 
-@pytest.mark.xfail(strict=True, reason="only a consumer with connections left is told to the bank")
 async def test_the_bank_forgets_a_user_whose_connections_were_deleted_before(world: World) -> None:
     consumer_id, connection_id = await with_everything(world)
     await data_connections.delete(world.services, world.asks(), consumer_id, connection_id)
@@ -307,7 +303,6 @@ async def test_the_bank_forgets_a_user_whose_connections_were_deleted_before(wor
     assert world.bank.users == {}
 
 
-@pytest.mark.xfail(strict=True, reason="a connection that cannot be deleted ends what was to be told to the bank")
 async def test_a_connection_that_the_bank_does_not_delete_does_not_keep_its_user(world: World) -> None:
     consumer_id, _ = await with_everything(world)
     world.bank.fail("delete_connection", ProviderUnreachable("timeout"))

@@ -32,10 +32,6 @@ KINDS = (
 )
 TRIES_MAX = 200
 
-#: A hole that is known, with tests of its own (`test_erasure`, `test_data_connections`). While it is open these stories
-#: keep clear of it: the answer to an erasure or a deletion is not lost.
-DELETIONS_ARE_LOST = False
-
 commands = st.lists(st.tuples(st.sampled_from(KINDS), st.integers(0, 2)), max_size=12)
 
 
@@ -60,7 +56,7 @@ class Story:
         log, chance = self.world.log, self.chance
         log.yields = lambda: chance.randrange(3)
         log.trouble = lambda: chance.choice((conflict, unavailable)) if chance.random() < share else None
-        log.lost = lambda append: (DELETIONS_ARE_LOST or not _deletes(append)) and chance.random() < share / 2
+        log.lost = lambda append: chance.random() < share / 2
 
     async def crash(self) -> None:
         """Everything in memory is gone; then the next life of the service begins."""
@@ -224,11 +220,6 @@ class Story:
                 if held and not isinstance(state, consumer_account.Gone):
                     told[key_of(account_id)] = set(held)
         assert shown == told
-
-
-def _deletes(append: Append) -> bool:
-    last_facts = (ConsumerErased, ConnectionDeleted)
-    return any(isinstance(fact, last_facts) for change in append.changes for fact in change.facts)
 
 
 async def the_story(clients: list[list[tuple[str, int]]], seed: int, share: float, crash_after: int | None) -> Story:

@@ -41,6 +41,7 @@ from projections import catch_up as projecting
 from projections import directory, transactions
 from projections.accounts import key_of
 from projections.models import ALL_TABLES
+from projections.stalled import STALLED
 from tests.application.bank import ScriptedBank, credentials
 
 BI = BUDGET_INSIGHT.name
@@ -261,6 +262,9 @@ class FoldedReadModels:
             await self._clock.sleep(min(timeout, left))
             self.catch_up()
         return self.generation.checkpoint() >= position
+
+    async def is_stalled(self, tenant: str, consumer_id: str) -> bool:
+        return self.rows.get(STALLED, tenant, consumer_id) is not None
 
     async def known(self, tenant: str, account_id: str, references: Sequence[str]) -> Mapping[str, Known]:
         self.asked_known.append(list(references))

@@ -166,6 +166,9 @@ class MemoryReadModels:
     async def pending_syncs(self) -> list[tuple[str, str]]:
         return [(row.stream, row.sync) for row in self.rows.scan(directory.PENDING_SYNCS)]
 
+    async def is_stalled(self, tenant: str, consumer_id: str) -> bool:
+        return False
+
     async def known(self, tenant: str, account_id: str, references: Sequence[str]) -> Mapping[str, Any]:
         return {}
 
