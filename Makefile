@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: install demo test campaign bench lock clean
+.PHONY: install demo test lint campaign bench lock clean
 
 .venv/installed: requirements.lock pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
@@ -15,8 +15,12 @@ install: .venv/installed ## Put the commands into .venv/bin
 demo: install ## The whole story against a simulated bank; DEMO_EXIT=1 ends after it
 	$(BIN)/passbook demo $(if $(DEMO_EXIT),--exit)
 
-test: install ## All tests
+test: install lint ## All tests
 	$(BIN)/python -m pytest -n 2
+
+lint: install ## What can be said of the code without running it
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check --quiet .
 
 campaign: install ## The long runs: kill -9 a hundred times, all Berka accounts
 	$(BIN)/python -m pytest -n 1 --campaign -m campaign --timeout 3600

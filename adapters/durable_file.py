@@ -41,7 +41,9 @@ class Lock:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             os.close(self._file)
-            raise CannotOpen(f"another process is using {path}: stop it, or ask the running service") from None
+            raise CannotOpen(
+                f"another process is using {path}: stop it, or ask the running service"
+            ) from None
 
     def release(self) -> None:
         os.close(self._file)

@@ -26,7 +26,11 @@ class ProjectorProcess:
     other it reports every position it has reached."""
 
     def __init__(
-        self, command: Sequence[str], *, on_position: Callable[[int], None], on_end: Callable[[], None] | None = None
+        self,
+        command: Sequence[str],
+        *,
+        on_position: Callable[[int], None],
+        on_end: Callable[[], None] | None = None,
     ) -> None:
         self._command = command
         self._on_position = on_position

@@ -19,9 +19,13 @@ BaseUrl = Annotated[HttpUrl, AfterValidator(_without_slash)]
 class Settings(BaseSettings):
     """Every field is `PASSBOOK_…` in the environment."""
 
-    model_config = SettingsConfigDict(env_prefix="PASSBOOK_", env_ignore_empty=True, hide_input_in_errors=True, extra="ignore")
+    model_config = SettingsConfigDict(
+        env_prefix="PASSBOOK_", env_ignore_empty=True, hide_input_in_errors=True, extra="ignore"
+    )
 
-    data: Path = Field(Path("data"), description="The folder that holds the log, the keys and the read models.")
+    data: Path = Field(
+        Path("data"), description="The folder that holds the log, the keys and the read models."
+    )
     host: str = Field("127.0.0.1", description="The address to listen on.")
     port: int = Field(8080, ge=0, le=65535, description="The port to listen on; 0 takes a free one.")
     public_url: BaseUrl | None = Field(

@@ -172,9 +172,7 @@ async def complete(services: Services, query: Mapping[str, str]) -> Return:
         raise LinkInvalid
     tenant, consumer_id, _, _ = streams.parse(stream)
     digest = digest_of(state)
-    connection = data_connection.opening(
-        (await load(services, stream)).state, digest, services.clock.now()
-    )
+    connection = data_connection.opening((await load(services, stream)).state, digest, services.clock.now())
     failure = _failure(query)
     reference = _returned_reference(query) or connection.reference
     user_reference = ""
@@ -227,7 +225,11 @@ async def _owner(
 ) -> str:
     """The provider's user that the connection belongs to, which must be this consumer's."""
     credentials = await credentials_of(services, tenant, provider_name)
-    user = await provider_user(services, tenant, consumer_id, provider_name, credentials) if credentials else None
+    user = (
+        await provider_user(services, tenant, consumer_id, provider_name, credentials)
+        if credentials
+        else None
+    )
     if credentials is None or user is None:
         raise LinkInvalid
     try:
@@ -246,5 +248,9 @@ async def _return(services: Services, outcome: Outcome, consumer_id: str) -> Ret
     connection = (await load(services, outcome.stream)).state
     owner = (await load(services, streams.consumer(tenant, consumer_id))).state
     return_url = owner.details.return_url if isinstance(owner, consumer.Registered) else None
-    status = connection.status if isinstance(connection, data_connection.Requested) else data_connection.DISCONNECTED
+    status = (
+        connection.status
+        if isinstance(connection, data_connection.Requested)
+        else data_connection.DISCONNECTED
+    )
     return Return(connection_id, status, return_url)

@@ -35,7 +35,11 @@ async def erase_consumer(services: Services, context: Context, consumer_id: str)
     async def decide() -> Plan:
         loaded: Loaded[consumer.Consumer] = await load(services, stream)
         facts = consumer.erase(loaded.state)
-        if not facts and scope not in finished and await services.read_models.consumer_gone(tenant, consumer_id):
+        if (
+            not facts
+            and scope not in finished
+            and await services.read_models.consumer_gone(tenant, consumer_id)
+        ):
             raise NotFound
         if facts:
             await services.keys.announce_destruction(scope)
@@ -82,7 +86,10 @@ def _prefixes(scope: str) -> list[str]:
     """What the streams under a scope's key begin with."""
     match scope.split("/"):
         case [tenant, consumer_id, id]:
-            return [f"{tenant}/{consumer_id}/{kind}/{id}" for kind in (streams.DATA_CONNECTION, streams.CONSUMER_ACCOUNT)]
+            return [
+                f"{tenant}/{consumer_id}/{kind}/{id}"
+                for kind in (streams.DATA_CONNECTION, streams.CONSUMER_ACCOUNT)
+            ]
     return [f"{scope}/"]
 
 

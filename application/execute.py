@@ -139,9 +139,7 @@ def forget_states(services: Services, prefix: str) -> None:
         del services.states[stream]
 
 
-async def execute(
-    services: Services, context: Context, decide: Callable[[], Awaitable[Plan]]
-) -> Outcome:
+async def execute(services: Services, context: Context, decide: Callable[[], Awaitable[Plan]]) -> Outcome:
     """Run a command to its end. `decide` is asked again whenever a stream moved on meanwhile.
 
     Raises:

@@ -171,7 +171,9 @@ async def _start(services: Services, stream: str, sync_id: str) -> int | None:
     return pending.attempt if pending else None
 
 
-async def _fail(services: Services, stream: str, sync_id: str, attempt: int, status: str, reason: str) -> None:
+async def _fail(
+    services: Services, stream: str, sync_id: str, attempt: int, status: str, reason: str
+) -> None:
     tenant = streams.parse(stream).tenant
 
     async def decide() -> Plan:
@@ -271,9 +273,7 @@ async def _record_in_time(
             await services.clock.sleep(error.retry_after)
 
 
-async def _record(
-    services: Services, stream: str, sync_id: str, attempt: int, fetched: Fetched
-) -> None:
+async def _record(services: Services, stream: str, sync_id: str, attempt: int, fetched: Fetched) -> None:
     """Write everything in one append; decide again, without reading the bank again, if a stream moved on."""
     tenant, consumer_id, _, connection_id = streams.parse(stream)
     new_ids = {account.reference: services.ids.uuid() for account in fetched.accounts}
@@ -360,9 +360,7 @@ def _account_facts(
     return facts
 
 
-async def _known(
-    services: Services, loaded: Loaded[Any], rows: Sequence[Transaction]
-) -> Mapping[str, Known]:
+async def _known(services: Services, loaded: Loaded[Any], rows: Sequence[Transaction]) -> Mapping[str, Known]:
     """What is held of these rows, read from an index that is at or past the stream's version."""
     if loaded.version == 0:
         return {}
@@ -385,5 +383,3 @@ async def _transaction_facts(
     if len(rows) <= ROWS_INLINE_MAX:
         return consumer_account.record_transactions(rows, known, new_id)
     return await asyncio.to_thread(consumer_account.record_transactions, rows, known, new_id)
-
-

@@ -90,7 +90,9 @@ async def _request_missing(services: Services, tenant: str, consumer_id: str) ->
         consumer.registered(subject.state)
         return Plan(subject, changes, unchanged_since=(prefix, head), unmoved=(subject,))
 
-    if await automatic_requests(services, tenant, consumer_id, await connections_of(services, tenant, consumer_id)):
+    if await automatic_requests(
+        services, tenant, consumer_id, await connections_of(services, tenant, consumer_id)
+    ):
         outcome = await execute(services, internal_context(services, tenant, "auto-connect"), decide)
         # The sync itself will be refused: whoever asks why is to see the connection that waits.
         await services.read_models.reach(outcome.position, VISIBLE_TIMEOUT)

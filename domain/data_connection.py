@@ -289,7 +289,8 @@ def disconnect(connection: DataConnection) -> tuple[Fact, ...]:
     if requested.status == DISCONNECTED:
         return ()
     ended = tuple(
-        SyncFailed(sync_id=sync.sync_id, status=AUTH_ERROR, reason="disconnected") for sync in requested.pending
+        SyncFailed(sync_id=sync.sync_id, status=AUTH_ERROR, reason="disconnected")
+        for sync in requested.pending
     )
     return (*ended, ConnectionDisconnected())
 

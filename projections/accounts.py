@@ -132,9 +132,7 @@ def _project_consumer(recorded: Recorded, stream: Stream, rows: Rows) -> None:
         case AccountLinked(account_id=account_id, connection_id=connection_id, reference=reference):
             rows.put(
                 LINKS,
-                Link(
-                    stream.tenant, stream.consumer, account_id, recorded.position, connection_id, reference
-                ),
+                Link(stream.tenant, stream.consumer, account_id, recorded.position, connection_id, reference),
             )
         case AccountUnlinked(account_id=account_id, connection_id=connection_id, reference=reference):
             for link in list(rows.scan(LINKS, stream.tenant, stream.consumer, account_id)):
@@ -150,10 +148,8 @@ def _project_consumer(recorded: Recorded, stream: Stream, rows: Rows) -> None:
 
 def _fed_by(account: Account, rows: Rows) -> str:
     """The connection of the newest link, else the one the account was discovered through."""
-    newest = None
-    for newest in rows.scan(LINKS, *account[:3]):
-        pass
-    return account.discovered_through if newest is None else newest.connection
+    links = list(rows.scan(LINKS, *account[:3]))
+    return links[-1].connection if links else account.discovered_through
 
 
 def _project_account(recorded: Recorded, stream: Stream, rows: Rows) -> None:

@@ -108,9 +108,7 @@ def catch_up(
     return generation.checkpoint()
 
 
-def _read(
-    source: Source, after: int, upto: int | None, facts_max: int
-) -> Sequence[Recorded | Unreadable]:
+def _read(source: Source, after: int, upto: int | None, facts_max: int) -> Sequence[Recorded | Unreadable]:
     if upto is None:
         return source.read(after, facts_max)
     if after >= upto:
@@ -126,9 +124,7 @@ def _weight(facts: Sequence[Recorded | Unreadable]) -> int:
     )
 
 
-def _project(
-    facts: Sequence[Recorded | Unreadable], rows: Rows, poison: dict[int, str]
-) -> set[Consumer]:
+def _project(facts: Sequence[Recorded | Unreadable], rows: Rows, poison: dict[int, str]) -> set[Consumer]:
     """Fold facts into rows, and return the consumers whose documents they may change."""
     stalled: set[Consumer] = {row[:2] for row in rows.scan(STALLED)}
     changed: set[Consumer] = set()
@@ -155,9 +151,7 @@ def _project(
     return changed
 
 
-def _stall(
-    recorded: Recorded | Unreadable, reason: str, rows: Rows, stalled: set[Consumer]
-) -> None:
+def _stall(recorded: Recorded | Unreadable, reason: str, rows: Rows, stalled: set[Consumer]) -> None:
     try:
         stream = stream_of(recorded.stream)
     except ValueError:

@@ -59,9 +59,7 @@ def _table_digest(rows: Rows, table: Table) -> str:
     return hash.hexdigest()
 
 
-def first_difference(
-    first: Rows, second: Rows, tables: Sequence[Table] = ALL_TABLES
-) -> Difference | None:
+def first_difference(first: Rows, second: Rows, tables: Sequence[Table] = ALL_TABLES) -> Difference | None:
     """The first row, by table and key, that the two do not share."""
     for table in sorted(tables, key=lambda t: t.name):
         difference = _first_in(table, first.scan(table), second.scan(table))
@@ -81,7 +79,5 @@ def _first_in(table: Table, first: Iterator[Any], second: Iterator[Any]) -> Diff
             return Difference(table.name, tuple(one[: table.key]), (), "only_first")
         if one is None or other[: table.key] < one[: table.key]:
             return Difference(table.name, tuple(other[: table.key]), (), "only_second")
-        columns = tuple(
-            name for name, a, b in zip(table.row._fields, one, other, strict=True) if a != b
-        )
+        columns = tuple(name for name, a, b in zip(table.row._fields, one, other, strict=True) if a != b)
         return Difference(table.name, tuple(one[: table.key]), columns, "both")

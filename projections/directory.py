@@ -251,7 +251,9 @@ def _project_connection(recorded: Recorded, stream: Stream, rows: Rows) -> None:
             rows.put(CONNECTIONS, row._replace(status=connections.AUTH_REQUIRED, reason=None))
         case ConnectionDisconnected():
             epoch = row.link_epoch + 1
-            rows.put(CONNECTIONS, row._replace(status=connections.DISCONNECTED, reason=None, link_epoch=epoch))
+            rows.put(
+                CONNECTIONS, row._replace(status=connections.DISCONNECTED, reason=None, link_epoch=epoch)
+            )
         case RequestedDataTypesChanged(data_types=data_types, skip_permissions=skip):
             skip = row.skip_permissions if skip is None else int(skip)
             rows.put(CONNECTIONS, row._replace(data_types=" ".join(data_types), skip_permissions=skip))

@@ -24,9 +24,7 @@ from projections.erasure import stream_of
 from projections.ports import Rows, Table
 
 MODELS = (directory, cashflow, transactions, balances, credit_insights, banking_accounts, accounts)
-ALL_TABLES: tuple[Table, ...] = tuple(
-    table for model in (stalled, *MODELS) for table in model.TABLES
-)
+ALL_TABLES: tuple[Table, ...] = tuple(table for model in (stalled, *MODELS) for table in model.TABLES)
 
 _project = (directory.project, cashflow.project, transactions.project, accounts.project)
 _finish = (banking_accounts.finish, balances.finish, cashflow.finish, credit_insights.finish)

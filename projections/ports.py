@@ -49,9 +49,7 @@ class Rows(Protocol):
         """Drop the row with this key, or all rows whose key begins so."""
         ...
 
-    def scan(
-        self, table: Table, *prefix: Any, at_least: Any = None, at_most: Any = None
-    ) -> Iterator[Any]:
+    def scan(self, table: Table, *prefix: Any, at_least: Any = None, at_most: Any = None) -> Iterator[Any]:
         """The rows whose key begins with `prefix`, in key order, bounded by the next key field, inclusive."""
         ...
 
@@ -117,5 +115,3 @@ class Projection(Protocol):
     def project(self, recorded: Recorded, rows: Rows) -> None:
         """Fold one fact into the rows. No clock, no new ids, no order but the log's."""
         ...
-
-

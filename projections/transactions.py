@@ -152,7 +152,9 @@ def project(recorded: Recorded, rows: Rows) -> None:
 
 def held(rows: Rows, key: bytes, references: Iterable[str]) -> list[Transaction]:
     """The booked rows of an account that have these references."""
-    return [row for reference in references for row in rows.find(TRANSACTIONS, "by_reference", key, reference)]
+    return [
+        row for reference in references for row in rows.find(TRANSACTIONS, "by_reference", key, reference)
+    ]
 
 
 def _add(batch: Batch, key: bytes, account: Account, rows: Rows, changes: Counter[tuple[str, int]]) -> None:
@@ -211,9 +213,7 @@ def _take(references: Sequence[str], key: bytes, rows: Rows, changes: Counter[tu
         rows.delete(PENDING, key, reference)
 
 
-def _remove(
-    fact: TransactionsFetched, key: bytes, rows: Rows, changes: Counter[tuple[str, int]]
-) -> None:
+def _remove(fact: TransactionsFetched, key: bytes, rows: Rows, changes: Counter[tuple[str, int]]) -> None:
     removed = fact.removed
     digests = {row.reference: row.digest for row in held(rows, key, removed.references)}
     for index, reference in enumerate(removed.references):

@@ -121,7 +121,9 @@ async def _tell_the_story(session: aiohttp.ClientSession, service: str, api_key:
     accounts = await ask("GET", f"{path}/banking-accounts")
     _expect(accounts["total"] > 0, "no account was found")
     account = accounts["result"][0]
-    await ask("GET", f"{path}/banking-accounts/{account['id']}/transactions?per_page=5", show=_show_transactions)
+    await ask(
+        "GET", f"{path}/banking-accounts/{account['id']}/transactions?per_page=5", show=_show_transactions
+    )
     await ask("GET", f"{path}/banking-credit-insights", show=_show_insights)
     await ask("GET", f"{path}/banking-cashflow", show=_show_cashflow)
 
@@ -147,9 +149,13 @@ class _Teller:
     ) -> Any:
         async with self._session.request(method, url, json=body, headers=headers) as response:
             raw = await response.read()
-        console.print(f"\n[bold]{method}[/] {url.partition('://')[2].partition('/')[2] or '/'}", soft_wrap=True)
+        console.print(
+            f"\n[bold]{method}[/] {url.partition('://')[2].partition('/')[2] or '/'}", soft_wrap=True
+        )
         if body is not None:
-            console.print(f"  [dim]{_shortened(msgspec.json.encode(body).decode())}[/]", markup=True, soft_wrap=True)
+            console.print(
+                f"  [dim]{_shortened(msgspec.json.encode(body).decode())}[/]", markup=True, soft_wrap=True
+            )
         console.print(f"  → {response.status}")
         if not response.ok:
             raise DemoFailed(f"{method} {response.url.path} answered {response.status}: {raw.decode()[:400]}")
@@ -166,7 +172,9 @@ def _shortened(text: str, lines: int = 1) -> str:
 
 
 def _show_transactions(page: Any) -> None:
-    table = Table("value date", "amount", "type", "description", title=f"{page['total']} transactions, newest first")
+    table = Table(
+        "value date", "amount", "type", "description", title=f"{page['total']} transactions, newest first"
+    )
     table.columns[1].justify = "right"
     for row in page["result"]:
         amount = f"{row['amount']:.2f} {row['currency']}"

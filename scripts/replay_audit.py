@@ -41,10 +41,14 @@ def replay_audit(data: Data = None) -> None:
     except (MasterKeyRefused, LogError, Stopped) as error:
         stop(str(error))
     except OSError as error:
-        stop(f"cannot use {error.filename or settings.data}: {error.strerror}; it works on a copy that it may write to")
+        stop(
+            f"cannot use {error.filename or settings.data}: {error.strerror}; it works on a copy that it may write to"
+        )
     if comparison is None:
         stop("there is no live generation to compare with: start the service, or `passbook rebuild`")
-    typer.echo(f"At position {comparison.position} the live read models have the digest {comparison.first.whole},")
+    typer.echo(
+        f"At position {comparison.position} the live read models have the digest {comparison.first.whole},"
+    )
     typer.echo(f"the log folded anew has                              {comparison.second.whole}.")
     if not comparison.is_equal:
         stop(f"they differ, first in {comparison.difference}")

@@ -20,7 +20,8 @@ from scripts.options import Data, settings_with, stop
 def serve(
     data: Data = None,
     port: Annotated[
-        int | None, typer.Option(help="The port to listen on; 0 takes a free one. Default: 8080.", show_default=False)
+        int | None,
+        typer.Option(help="The port to listen on; 0 takes a free one. Default: 8080.", show_default=False),
     ] = None,
     host: Annotated[
         str | None, typer.Option(help="The address to listen on. Default: 127.0.0.1.", show_default=False)

@@ -58,7 +58,9 @@ def test_a_module_imports_only_what_its_room_may_know(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", [path for path in MODULES if path.relative_to(ROOT).parts[0] in ("domain", "application", "projections")], ids=name_of
+    "path",
+    [path for path in MODULES if path.relative_to(ROOT).parts[0] in ("domain", "application", "projections")],
+    ids=name_of,
 )
 def test_the_core_has_no_clock_no_chance_and_no_plug(path: Path) -> None:
     imported = imports_of(path)
@@ -91,9 +93,7 @@ def test_the_simulator_shares_nothing_with_the_client(path: Path) -> None:
     assert all(name.startswith(may_know) for name in foreign)
 
 
-@pytest.mark.parametrize(
-    "path", [path for path in sorted((ROOT / "adapters/budget_insight").glob("*.py"))], ids=name_of
-)
+@pytest.mark.parametrize("path", sorted((ROOT / "adapters/budget_insight").glob("*.py")), ids=name_of)
 def test_the_client_does_not_know_the_simulator(path: Path) -> None:
     assert not any("simulator" in name for name in imports_of(path))
 

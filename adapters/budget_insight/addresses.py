@@ -17,9 +17,7 @@ API_PATH = "/2.0/"
 LANGUAGES = frozenset({"de", "en", "es", "fr", "it", "nl", "pt"})
 LANGUAGE_DEFAULT = "en"
 
-_DOMAIN = re.compile(
-    r"([a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?)(?:\.biapi\.pro)?", re.ASCII | re.IGNORECASE
-)
+_DOMAIN = re.compile(r"([a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?)(?:\.biapi\.pro)?", re.ASCII | re.IGNORECASE)
 
 #: Printable ASCII without the backslash, which some take for a slash.
 _HREF = re.compile(r"[!-\[\]-~]{1,8192}", re.ASCII)

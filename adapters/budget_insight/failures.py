@@ -64,7 +64,9 @@ _OF_STATUS: dict[int, tuple[type[ProviderError], str]] = {
 def failure_of(status: int, code: object, retry_after: float | None = None) -> ProviderError:
     """The error that an answer of 400 or more stands for."""
     word = code.lower() if isinstance(code, str) else ""
-    of_status = (ProviderUnreachable, "unavailable") if status >= 500 else (ProviderRefused, "invalid_request")
+    of_status = (
+        (ProviderUnreachable, "unavailable") if status >= 500 else (ProviderRefused, "invalid_request")
+    )
     kind, reason = _OF_CODE.get(word) or _OF_STATUS.get(status) or of_status
     if kind is ProviderUnreachable and (status == 429 or status >= 500):
         kind = TryAgain

@@ -126,7 +126,9 @@ def _details(payload: payloads.Account, row: Mapping[str, Any], bank_name: str |
     }
     if isinstance(payload.currency, dict):
         fields["currency"] = {
-            name: kept(value) for name, value in payload.currency.items() if name not in CURRENCY_FIELDS_MOVING
+            name: kept(value)
+            for name, value in payload.currency.items()
+            if name not in CURRENCY_FIELDS_MOVING
         }
     number = payload.number
     iban = _text(payload.iban)

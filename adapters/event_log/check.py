@@ -34,7 +34,10 @@ class Tallied(NamedTuple):
 
 
 def check_log(
-    source: SqliteLogSource, *, findings_max: int = 100, progress: Callable[[int], None] = lambda position: None
+    source: SqliteLogSource,
+    *,
+    findings_max: int = 100,
+    progress: Callable[[int], None] = lambda position: None,
 ) -> Tallied:
     """Check positions, versions, leaves and seals of every fact up to the head found at the start."""
     head = source.tally().last_position

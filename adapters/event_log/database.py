@@ -22,7 +22,6 @@ from eventsourcing.sqlite import (
 from adapters import durable_file
 from adapters.durable_file import BUSY_TIMEOUT_MS, CannotOpen, make_private, settle
 
-
 STATEMENTS_CACHED = 256
 WAL_SIZE_LIMIT = 64 * 1024 * 1024
 

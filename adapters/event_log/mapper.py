@@ -130,7 +130,14 @@ _decode_plain = msgspec.msgpack.Decoder().decode
 _decode_envelope = msgspec.msgpack.Decoder(Envelope).decode
 
 #: What decoding a damaged or foreign body may raise. Their texts may quote it, so none is passed on.
-_NOT_DECODED = (msgspec.MsgspecError, zstandard.ZstdError, UnicodeDecodeError, RecursionError, ValueError, TypeError)
+_NOT_DECODED = (
+    msgspec.MsgspecError,
+    zstandard.ZstdError,
+    UnicodeDecodeError,
+    RecursionError,
+    ValueError,
+    TypeError,
+)
 
 
 class SealedMapper(Mapper[str]):
@@ -192,7 +199,9 @@ class SealedMapper(Mapper[str]):
             moment = to_microseconds(recorded_at)
         except (msgspec.MsgspecError, TypeError, ValueError, OverflowError, RecursionError) as error:
             raise Unwritable(f"{name} for {stream} cannot be stored: {type(error).__name__}") from None
-        return StoredEvent(stream, version, name, self._seal(b"", stream, version, name, scope, moment, body, context))
+        return StoredEvent(
+            stream, version, name, self._seal(b"", stream, version, name, scope, moment, body, context)
+        )
 
     def open(self, stream: str, version: int, name: str, state: bytes, position: int = 0) -> Recorded:
         """Open a stored fact. One whose key was destroyed is `Erased`.
@@ -210,7 +219,9 @@ class SealedMapper(Mapper[str]):
             try:
                 fact = self._read(name, body)
             except _NOT_DECODED:
-                raise Unreadable(stream, version, name, MALFORMED, "its body is not what its name says") from None
+                raise Unreadable(
+                    stream, version, name, MALFORMED, "its body is not what its name says"
+                ) from None
         return Recorded(
             stream=stream,
             version=version,
@@ -263,7 +274,9 @@ class SealedMapper(Mapper[str]):
             envelope, body = self._open(SNAPSHOT, stream, version, name, state)
         except Unreadable:
             return None
-        return None if body is None else Snapshot(stream, version, name, to_moment(envelope.recorded_at), body)
+        return (
+            None if body is None else Snapshot(stream, version, name, to_moment(envelope.recorded_at), body)
+        )
 
     # What both have in common
 

@@ -33,7 +33,11 @@ class MemoryEventLog:
         positions = self._positions.get(stream, ())
         return [
             self._mapper.open(
-                stream, event.originator_version, event.topic, event.state, positions[event.originator_version - 1]
+                stream,
+                event.originator_version,
+                event.topic,
+                event.state,
+                positions[event.originator_version - 1],
             )
             for event in self._recorder.select_events(stream, gt=after, lte=upto)
         ]

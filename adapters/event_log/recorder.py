@@ -130,7 +130,9 @@ class LogRecorder(SQLiteApplicationRecorder):
                 (*values, limit),
             )
             return [
-                Notification(id=position, originator_id=stream, originator_version=version, topic=topic, state=state)
+                Notification(
+                    id=position, originator_id=stream, originator_version=version, topic=topic, state=state
+                )
                 for position, stream, version, topic, state in c.fetchall()
             ]
 

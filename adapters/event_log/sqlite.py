@@ -110,7 +110,9 @@ class SqliteEventLog:
         rows = self._select(SELECT_FACTS, (stream, after, VERSION_MAX if upto is None else upto))
         for expected, (version, name, *_) in enumerate(rows, after + 1):
             if version != expected:
-                raise Unreadable(stream, version, name, GAP, f"version {expected}, which was before it, is gone")
+                raise Unreadable(
+                    stream, version, name, GAP, f"version {expected}, which was before it, is gone"
+                )
         open = self._mapper.open
         return [open(stream, version, name, state, position) for version, name, state, position in rows]
 
@@ -134,7 +136,11 @@ class SqliteEventLog:
     async def command(self, tenant: str, command_id: bytes) -> Command | None:
         for digest, subject, version, first, last in self._select(SELECT_COMMAND, (tenant, command_id)):
             return Command(
-                input_digest=digest, subject=subject, version=version, first_position=first, last_position=last
+                input_digest=digest,
+                subject=subject,
+                version=version,
+                first_position=first,
+                last_position=last,
             )
         return None
 

@@ -29,7 +29,5 @@ def create_app(http: HttpServices) -> web.Application:
             resource.add_route(method, handler)
             methods[route.path].append(method)
     allowed = {path: sorted(found) for path, found in methods.items() if "{" not in path}
-    app[EDGE] = Edge(
-        http=http, doors=DOORS, allowed=allowed, document=msgspec.json.encode(document(ROUTES))
-    )
+    app[EDGE] = Edge(http=http, doors=DOORS, allowed=allowed, document=msgspec.json.encode(document(ROUTES)))
     return app

@@ -49,9 +49,7 @@ class Error(msgspec.Struct, kw_only=True):
 
 
 def _qard(problem: Problem) -> Answer:
-    error = QardError(
-        error_code=problem.code, error_message=problem.message, error_details=problem.details
-    )
+    error = QardError(error_code=problem.code, error_message=problem.message, error_details=problem.details)
     return Answer(body=encode(error))
 
 

@@ -166,9 +166,7 @@ def _problem(error: Exception, door: Door, request: web.Request) -> Problem:
 
 def method_not_allowed(methods: object) -> Problem:
     allowed = ", ".join(sorted(set(methods)))  # type: ignore[call-overload]
-    return Problem(
-        405, METHOD_NOT_ALLOWED, "This method is not allowed here.", headers={"Allow": allowed}
-    )
+    return Problem(405, METHOD_NOT_ALLOWED, "This method is not allowed here.", headers={"Allow": allowed})
 
 
 def endpoint(route: Route) -> Handler:
@@ -183,9 +181,7 @@ def endpoint(route: Route) -> Handler:
         caller = route.door.authenticate(request, edge.http)
         request[CALLER] = caller
         if edge.in_flight[caller.tenant] >= edge.http.in_flight_max:
-            raise Problem(
-                429, "RATE_LIMITED", "Too many requests at once.", headers={"Retry-After": "1"}
-            )
+            raise Problem(429, "RATE_LIMITED", "Too many requests at once.", headers={"Retry-After": "1"})
         edge.in_flight[caller.tenant] += 1
         try:
             return await _handled(edge, route, request, caller)
@@ -201,9 +197,7 @@ async def _handled(
     edge: Edge, route: Route, request: web.Request, caller: Caller | None
 ) -> web.StreamResponse:
     request_id = request[REQUEST_ID].hex()
-    asked = Asked(
-        http=edge.http, request=request, request_id=request_id, ids=_ids(request), caller=caller
-    )
+    asked = Asked(http=edge.http, request=request, request_id=request_id, ids=_ids(request), caller=caller)
     asked.query = parse_query(request.query.items(), route.query, lenient=route.lenient_query)
     key = _idempotency_key(request) if route.writes else None
     raw = b""

@@ -73,7 +73,9 @@ def _is_host(host: str) -> bool:
 
 def _stands_alone(netloc: str) -> bool:
     """Nothing but a port may follow a bracket: what else does, `urlsplit` drops in silence."""
-    return "[" not in netloc or bool(re.fullmatch(r"\[[0-9a-f:.]+\](:[0-9]+)?", netloc, re.ASCII | re.IGNORECASE))
+    return "[" not in netloc or bool(
+        re.fullmatch(r"\[[0-9a-f:.]+\](:[0-9]+)?", netloc, re.ASCII | re.IGNORECASE)
+    )
 
 
 def _web_address(value: str) -> str:

@@ -49,10 +49,13 @@ class _Server(web.Server):
     """Holds so many connections and no more: who says nothing longest goes first."""
 
     def __call__(self) -> RequestHandler:
-        held = self.connections
-        if len(held) >= connections_max():
-            silent = next((each for each in held if not each._request_in_progress), held[0])
-            silent.force_close()
+        # Those that are being closed count no more: many may come before the loop has let go of them.
+        held = [each for each in self.connections if not each._force_close]
+        over = len(held) - connections_max() + 1
+        if over > 0:
+            silent = [each for each in held if not each._request_in_progress]
+            for each in (silent or held)[:over]:
+                each.force_close()
         return _Protocol(self, loop=self._loop, **self._kwargs)
 
 

@@ -46,7 +46,9 @@ class ApiKeys:
         match = KEY.fullmatch(key)
         if match is None:
             return None
-        for tenant, digest in self._database.select("SELECT tenant, digest FROM api_keys WHERE id = ?", (match[1],)):
+        for tenant, digest in self._database.select(
+            "SELECT tenant, digest FROM api_keys WHERE id = ?", (match[1],)
+        ):
             if hmac.compare_digest(digest, self._digest(key)):
                 return tenant, match[1]
         return None

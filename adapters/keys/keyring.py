@@ -43,7 +43,9 @@ TABLES = (
 )
 SELECT_BY_SCOPE = "SELECT key_id, scope, parent, wrapped FROM keys WHERE scope = ?"
 SELECT_BY_ID = "SELECT key_id, scope, parent, wrapped FROM keys WHERE key_id = ?"
-INSERT = "INSERT INTO keys (key_id, scope, parent, wrapped, state, created_at) VALUES (?, ?, ?, ?, 'active', ?)"
+INSERT = (
+    "INSERT INTO keys (key_id, scope, parent, wrapped, state, created_at) VALUES (?, ?, ?, ?, 'active', ?)"
+)
 SELECT_BENEATH = """SELECT wrapped FROM keys
     WHERE (scope = ?1 OR (scope > ?1 || '/' AND scope < ?1 || '0')) AND state = 'active'"""
 DESTROY_BENEATH = """UPDATE keys SET wrapped = NULL, state = 'destroyed', destroyed_at = ?2
@@ -92,7 +94,9 @@ class SqliteKeyRing:
         self._database = Database(path, TABLES, read_only=read_only)
         if not read_only:
             with self._database.transaction() as connection:
-                connection.execute("INSERT INTO meta VALUES ('master', ?) ON CONFLICT DO NOTHING", (master.check,))
+                connection.execute(
+                    "INSERT INTO meta VALUES ('master', ?) ON CONFLICT DO NOTHING", (master.check,)
+                )
             # What a destruction that was cut short left in the WAL.
             self._database.wipe()
         self._writing: dict[str, tuple[bytes, AESGCM]] = {}

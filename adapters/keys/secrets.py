@@ -71,7 +71,9 @@ class SqliteSecretStore:
         return self._open(f"{SELECT} WHERE reference = ?", reference)
 
     async def find(self, scope: str, name: str) -> bytes | None:
-        return self._open(f"{SELECT} WHERE scope = ? AND name = ? ORDER BY sequence DESC LIMIT 1", scope, name)
+        return self._open(
+            f"{SELECT} WHERE scope = ? AND name = ? ORDER BY sequence DESC LIMIT 1", scope, name
+        )
 
     async def forget_others(self, scope: str, name: str, keep: str) -> None:
         with self.database.transaction() as connection:

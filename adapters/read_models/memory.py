@@ -18,7 +18,9 @@ class MemoryTable:
         fields = table.row._fields
         self.rows: dict[Key, tuple[Any, ...]] = {}
         self._sorted: list[Key] | None = []
-        self._columns = {index.name: [fields.index(name) for name in index.columns] for index in table.indices}
+        self._columns = {
+            index.name: [fields.index(name) for name in index.columns] for index in table.indices
+        }
         self._found: dict[str, dict[Key, dict[Key, None]]] = {name: {} for name in self._columns}
 
     def keys(self) -> list[Key]:

@@ -46,9 +46,7 @@ class ParentGone(Exception):
     """The other end of a pipe was closed."""
 
 
-def run_projector(
-    open_source: Callable[[], Source], directory: Path, wake_fd: int, report_fd: int
-) -> None:
+def run_projector(open_source: Callable[[], Source], directory: Path, wake_fd: int, report_fd: int) -> None:
     """Project until the parent is gone.
 
     `open_source` is called in this process. `wake_fd` is the read end of a pipe: any byte means that the log

@@ -39,9 +39,7 @@ _OF_CONSUMER: tuple[Table, ...] = tuple(
 class SqliteReadModels:
     """The read models as the live generation has them; before there is one, they are empty."""
 
-    def __init__(
-        self, directory: Path, sleep: Callable[[float], Awaitable[None]] | None = None
-    ) -> None:
+    def __init__(self, directory: Path, sleep: Callable[[float], Awaitable[None]] | None = None) -> None:
         """`sleep` replaces the wait between two looks, where time is simulated."""
         self._pointer = pointer.Pointer(directory)
         self._directory = directory
@@ -101,9 +99,7 @@ class SqliteReadModels:
 
     def consumers(self, tenant: str, page: int, per_page: int) -> tuple[int, list[Consumer]]:
         """How many there are, and a page of them, oldest first."""
-        return self._page(
-            Consumer, "FROM consumers WHERE tenant = ?", "position", (tenant,), page, per_page
-        )
+        return self._page(Consumer, "FROM consumers WHERE tenant = ?", "position", (tenant,), page, per_page)
 
     def connection(self, tenant: str, consumer: str, connection: str) -> DataConnection | None:
         return self._row(
@@ -229,7 +225,11 @@ class SqliteReadModels:
             some = references[start : start + _REFERENCES_MAX]
             marks = ", ".join("?" * len(some))
             # A row stands in one of these only.
-            for table in ("removed_transactions", "pending_transactions", f"transactions INDEXED BY {BY_REFERENCE}"):
+            for table in (
+                "removed_transactions",
+                "pending_transactions",
+                f"transactions INDEXED BY {BY_REFERENCE}",
+            ):
                 found = connection.execute(
                     f"SELECT reference, id, digest FROM {table} WHERE account = ? AND reference IN ({marks})",
                     (key, *some),
@@ -251,9 +251,11 @@ class SqliteReadModels:
 
     async def stream_of_connection(self, connection_id: str) -> str | None:
         """The stream of a connection, whose tenant and consumer a browser does not know."""
-        row = self._live().execute(
-            "SELECT stream FROM data_connections WHERE id = ?", (connection_id,)
-        ).fetchone()
+        row = (
+            self._live()
+            .execute("SELECT stream FROM data_connections WHERE id = ?", (connection_id,))
+            .fetchone()
+        )
         return None if row is None else row[0]
 
     async def consumer_gone(self, tenant: str, consumer_id: str) -> bool:
@@ -375,9 +377,7 @@ class TransactionPages:
             f"SELECT month, count FROM transaction_counts WHERE {' AND '.join(conditions)} ORDER BY month DESC",
             values,
         ).fetchall()
-        return [
-            (month, self._counted(month) if month in (first, last) else count) for month, count in months
-        ]
+        return [(month, self._counted(month) if month in (first, last) else count) for month, count in months]
 
     def _counted(self, month: int) -> int:
         """The rows of a month that the days may cut through."""

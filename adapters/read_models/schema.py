@@ -74,7 +74,9 @@ class Statements:
             f"INSERT OR REPLACE INTO {self.name} VALUES {', '.join([values] * ROWS_PER_INSERT)}"
         )
         self.delete = f"DELETE FROM {self.name} WHERE {_equal(self.key)}"
-        self._columns_of = {index.name: tuple(f'"{name}"' for name in index.columns) for index in table.indices}
+        self._columns_of = {
+            index.name: tuple(f'"{name}"' for name in index.columns) for index in table.indices
+        }
 
     def delete_prefix(self, size: int) -> str:
         return f"DELETE FROM {self.name}" + (f" WHERE {_equal(self.key[:size])}" if size else "")

@@ -186,9 +186,7 @@ class SqliteRows:
 class SqliteGeneration:
     """`projections.ports.Generation` in a file of its own."""
 
-    def __init__(
-        self, path: Path, tables: Sequence[Table] = ALL_TABLES, *, building: bool = False
-    ) -> None:
+    def __init__(self, path: Path, tables: Sequence[Table] = ALL_TABLES, *, building: bool = False) -> None:
         """Open a generation, and make it if there is none.
 
         Raises:

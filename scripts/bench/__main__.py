@@ -31,14 +31,19 @@ progress = Console(stderr=True, highlight=False)
 def bench(
     only: Annotated[
         list[str] | None,
-        typer.Option("--only", metavar="NAME", help="Run this one; may be given more than once.", show_default=False),
+        typer.Option(
+            "--only", metavar="NAME", help="Run this one; may be given more than once.", show_default=False
+        ),
     ] = None,
     rounds: Annotated[
         int | None,
-        typer.Option(min=1, max=ROUNDS_MAX, help=f"Rounds that count. Default: {ROUNDS}.", show_default=False),
+        typer.Option(
+            min=1, max=ROUNDS_MAX, help=f"Rounds that count. Default: {ROUNDS}.", show_default=False
+        ),
     ] = None,
     quick: Annotated[
-        bool, typer.Option("--quick", help="Small data and few rounds: to see that it runs, not to be quoted.")
+        bool,
+        typer.Option("--quick", help="Small data and few rounds: to see that it runs, not to be quoted."),
     ] = False,
     listed: Annotated[bool, typer.Option("--list", help="Name the benchmarks, and end.")] = False,
     renew: Annotated[

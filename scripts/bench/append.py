@@ -63,7 +63,8 @@ class Ours:
     def append(self, count: int, together: int) -> Sample:
         streams = [account.stream for account in islice(cycle(self.accounts), count)]
         appends = [
-            self._folder.append_of(stream, (fact,)) for stream, fact in zip(streams, cycle(self.facts), strict=False)
+            self._folder.append_of(stream, (fact,))
+            for stream, fact in zip(streams, cycle(self.facts), strict=False)
         ]
         self._commits = 0
         return self._runner.run(self._timed(appends, together))
@@ -136,13 +137,22 @@ def prepare(stack: ExitStack, scratch: Path, *, quick: bool) -> Benchmark:
             Case(raw_ten, lambda: raw.insert(count, TOGETHER)),
         ),
         lines=(
-            Line(f"append {BATCH} rows, 1 per commit", "transactions/s", Figure(one, "rate"), Figure(raw_one, "rate")),
+            Line(
+                f"append {BATCH} rows, 1 per commit",
+                "transactions/s",
+                Figure(one, "rate"),
+                Figure(raw_one, "rate"),
+            ),
             Line(
                 f"append {BATCH} rows, {TOGETHER} at once against {TOGETHER} per commit",
                 "transactions/s",
                 Figure(ten, "rate"),
                 Figure(raw_ten, "rate"),
             ),
-            Line(f"of {TOGETHER} at once, appends that shared a commit", "appends/commit", Figure(ten, "per commit")),
+            Line(
+                f"of {TOGETHER} at once, appends that shared a commit",
+                "appends/commit",
+                Figure(ten, "per commit"),
+            ),
         ),
     )

@@ -66,4 +66,6 @@ class Folder:
     async def begin(self, random: Random, people: Iterable[Person]) -> None:
         """Register people with their accounts."""
         for person in people:
-            await asyncio.gather(*(self.append(stream, facts) for stream, facts in beginnings(random, person)))
+            await asyncio.gather(
+                *(self.append(stream, facts) for stream, facts in beginnings(random, person))
+            )

@@ -18,7 +18,17 @@ from domain.consumer_account import BalanceRefreshed, record_transactions, refre
 from projections.catch_up import catch_up
 from scripts.bench.folder import Folder
 from scripts.bench.measure import Benchmark, Case, Figure, Line, Sample
-from scripts.bench.statements import AS_OF, DAYS, FIRST_DAY, SEED, TENANT, Account, fetched, person, transaction
+from scripts.bench.statements import (
+    AS_OF,
+    DAYS,
+    FIRST_DAY,
+    SEED,
+    TENANT,
+    Account,
+    fetched,
+    person,
+    transaction,
+)
 
 NAME = "growth"
 SUMMARY = "a sync that brings one transaction, and pages, on an account of 100 and of 100,000 transactions"
@@ -42,9 +52,7 @@ class World:
         stack.callback(self._folder.close)
         self._random = Random(SEED)
         # One consumer each: what is answered is made anew for a consumer as a whole.
-        self.short, self.long = (
-            self._runner.run(self._account(count)) for count in (SHORT, long)
-        )
+        self.short, self.long = (self._runner.run(self._account(count)) for count in (SHORT, long))
         self._source = self._folder.source()
         stack.callback(self._source.close)
         rebuild(self._source, self._folder.read_models)
@@ -139,7 +147,12 @@ def prepare(stack: ExitStack, scratch: Path, *, quick: bool) -> Benchmark:
         ),
         lines=(
             *(
-                Line(f"one new transaction, {what}: {of}", "ms", Figure(long_sync, name), Figure(short_sync, name))
+                Line(
+                    f"one new transaction, {what}: {of}",
+                    "ms",
+                    Figure(long_sync, name),
+                    Figure(short_sync, name),
+                )
                 for what, name in (("decide and append", "append"), ("project", "project"), ("both", "both"))
             ),
             Line(

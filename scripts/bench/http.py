@@ -62,7 +62,10 @@ class Ask(NamedTuple):
         headers = {"Host": f"127.0.0.1:{port}", **self.headers}
         if self.body:
             headers |= {"Content-Type": "application/json", "Content-Length": str(len(self.body))}
-        lines = [f"{self.method} {self.path} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items())]
+        lines = [
+            f"{self.method} {self.path} HTTP/1.1",
+            *(f"{name}: {value}" for name, value in headers.items()),
+        ]
         return "\r\n".join([*lines, "", ""]).encode() + self.body
 
 

@@ -84,7 +84,9 @@ def run(
             break
         label = f"round {number} of {rounds}" if number else "warming up"
         # There and back again: who comes first changes from round to round.
-        seen = _round(benchmarks, backwards=number % 2 == 1, step=lambda name, label=label: step(f"{label}: {name}"))
+        seen = _round(
+            benchmarks, backwards=number % 2 == 1, step=lambda name, label=label: step(f"{label}: {name}")
+        )
         longest = max(longest, time.monotonic() - started)
         if number:
             counted.append(seen)

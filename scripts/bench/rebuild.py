@@ -54,7 +54,9 @@ class Ours:
         self.rebuild()
         (number,) = pointer.numbers(self._directory)
         with closing(sqlite3.connect(pointer.path_of(self._directory, number))) as connection:
-            return connection.execute(f"SELECT * FROM {TRANSACTIONS.name} ORDER BY account, newest, id").fetchall()
+            return connection.execute(
+                f"SELECT * FROM {TRANSACTIONS.name} ORDER BY account, newest, id"
+            ).fetchall()
 
 
 class Raw:

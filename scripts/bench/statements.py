@@ -34,13 +34,21 @@ _KINDS = {
 _NAMES = tuple(_KINDS)
 _WEIGHTS = tuple(weight for _, weight in _KINDS.values())
 _MERCHANTS = (
-    *("BOULANGERIE DU PARC", "EPICERIE CENTRALE", "LIBRAIRIE DES ARTS", "PHARMACIE DE LA GARE", "GARAGE MARTIN"),
+    *(
+        "BOULANGERIE DU PARC",
+        "EPICERIE CENTRALE",
+        "LIBRAIRIE DES ARTS",
+        "PHARMACIE DE LA GARE",
+        "GARAGE MARTIN",
+    ),
     *("TELEPHONE MOBILE", "ELECTRICITE ET GAZ", "AGENCE DU LOGEMENT", "ASSURANCE MUTUELLE", "CHEMINS DE FER"),
     *("MARCHE COUVERT", "SALAIRE ATELIER BLEU", "IMPOTS", "JARDINERIE", "CINEMA LUX", "PISCINE MUNICIPALE"),
 )
 #: What Budget Insight shows of every transaction beside what is lifted out, where it says the same of all.
 _SAID_OF_ALL: dict[str, Any] = {
-    **dict.fromkeys(("datetime", "rdatetime", "vdatetime", "bdatetime", "gross_value", "id_cluster", "comment")),
+    **dict.fromkeys(
+        ("datetime", "rdatetime", "vdatetime", "bdatetime", "gross_value", "id_cluster", "comment")
+    ),
     **dict.fromkeys(("original_value", "original_gross_value", "original_currency", "commission")),
     **dict.fromkeys(("commission_currency", "country", "counterparty", "details")),
     **{"state": "parsed", "active": True, "documents_count": 0, "informations": {}},
@@ -68,7 +76,9 @@ class Person(NamedTuple):
 
 def person(random: Random, accounts: int) -> Person:
     consumer_id = _uuid(random)
-    return Person(consumer_id, _uuid(random), tuple(Account(consumer_id, _uuid(random)) for _ in range(accounts)))
+    return Person(
+        consumer_id, _uuid(random), tuple(Account(consumer_id, _uuid(random)) for _ in range(accounts))
+    )
 
 
 def beginnings(random: Random, person: Person) -> Iterator[tuple[str, tuple[Any, ...]]]:
@@ -117,7 +127,11 @@ def transaction(random: Random, reference: str, day: int) -> Transaction:
     """A row with every field that the provider documents."""
     (kind,) = random.choices(_NAMES, _WEIGHTS)
     merchant = random.choice(_MERCHANTS)
-    amount = random.randrange(1_000, 350_000) if kind in ("transfer", "payback") else -random.randrange(100, 30_000)
+    amount = (
+        random.randrange(1_000, 350_000)
+        if kind in ("transfer", "payback")
+        else -random.randrange(100, 30_000)
+    )
     wording = f"{_KINDS[kind][0]} {merchant} {random.randrange(10**6):06d}"
     booked = date_of(day).isoformat()
     seen = f"{booked} {random.randrange(24):02d}:{random.randrange(60):02d}:{random.randrange(60):02d}"

@@ -89,5 +89,7 @@ def _compared(
             (f"{name} transactions_count", month.get("transactions_count"), int(wanted["n"])),
         ]
     # The bank rounds on its own: walking back from the last reading, its drift ends in the first opening.
-    pairs.append(("first opening balance", cashflow["months"][0]["opening_balance"], Decimal(totals["rounding_drift"])))
+    pairs.append(
+        ("first opening balance", cashflow["months"][0]["opening_balance"], Decimal(totals["rounding_drift"]))
+    )
     return pairs

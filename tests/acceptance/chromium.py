@@ -53,7 +53,9 @@ class Page:
 
     async def evaluate(self, expression: str) -> Any:
         """The value of an expression, which the debugger may ask also where the page may run no scripts."""
-        result = await self.command("Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True)
+        result = await self.command(
+            "Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True
+        )
         return result["result"].get("value")
 
     async def go(self, address: str) -> None:
@@ -84,7 +86,9 @@ class Page:
 
 
 @contextlib.asynccontextmanager
-async def chromium(profile: Path, *, scripts: bool = True, width: int = 900, height: int = 700) -> AsyncIterator[Page]:
+async def chromium(
+    profile: Path, *, scripts: bool = True, width: int = 900, height: int = 700
+) -> AsyncIterator[Page]:
     """A fresh browser with one page, ended with the block."""
     assert CHROMIUM is not None
     process = subprocess.Popen(

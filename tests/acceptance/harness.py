@@ -68,7 +68,16 @@ class PassbookProcess:
     def launch(self) -> None:
         with self.log.open("ab") as output:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "scripts.cli", "serve", "--data", str(self.data), "--port", str(self.port)],
+                [
+                    sys.executable,
+                    "-m",
+                    "scripts.cli",
+                    "serve",
+                    "--data",
+                    str(self.data),
+                    "--port",
+                    str(self.port),
+                ],
                 env=self._environment,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -138,7 +147,9 @@ class Client:
         self.address = address
         self.key = key
 
-    async def ask(self, method: str, path: str, body: Any = None, *, expect: int | None = None, **more: Any) -> Answer:
+    async def ask(
+        self, method: str, path: str, body: Any = None, *, expect: int | None = None, **more: Any
+    ) -> Answer:
         headers = {"X-API-KEY": self.key, **more.pop("headers", {})}
         async with self.session.request(
             method, f"{self.address}{path}", json=body, headers=headers, allow_redirects=False, **more
@@ -166,7 +177,9 @@ class Client:
         return answer.body
 
     async def set_up(self, *, auto_connect: bool = False) -> None:
-        await self.qard("PUT", "/providers/budget_insight/credentials", {"credentials": CREDENTIALS}, expect=204)
+        await self.qard(
+            "PUT", "/providers/budget_insight/credentials", {"credentials": CREDENTIALS}, expect=204
+        )
         await self.qard("PUT", "/providers/budget_insight/settings", {"auto_connect": auto_connect})
         await self.qard("PUT", "/providers/budget_insight", {"enable": True})
 
@@ -178,7 +191,9 @@ class Client:
         body = {"provider_name": "budget_insight", "requested_data_types": data_types or DATA_TYPES}
         return await self.qard("POST", f"/users/{user}/data-connections", body, expect=201)
 
-    async def log_in(self, redirect_url: str, login: str, password: str = "1234", *, cancel: bool = False) -> str:
+    async def log_in(
+        self, redirect_url: str, login: str, password: str = "1234", *, cancel: bool = False
+    ) -> str:
         """Do what the person does. Returns the address that the bank's page leads back to."""
         async with aiohttp.ClientSession() as browser:
             async with browser.get(redirect_url) as response:

@@ -100,7 +100,11 @@ def misshapen(door: str, got: Got) -> str | None:
     kind = dict(got.headers).get("Content-Type", "")
     if door in ("/connect", "/callback"):
         page = got.raw.decode()
-        fine = kind == "text/html; charset=utf-8" and page.startswith("<!doctype html>") and "<script" not in page
+        fine = (
+            kind == "text/html; charset=utf-8"
+            and page.startswith("<!doctype html>")
+            and "<script" not in page
+        )
         return None if fine else f"no plain page: {kind} {got.raw[:80]!r}"
     if kind != "application/json; charset=utf-8":
         return f"Content-Type {kind}"
@@ -115,7 +119,9 @@ def misshapen(door: str, got: Got) -> str | None:
     if not isinstance(body, dict) or {name: type(value) for name, value in body.items()} != fields:
         return f"not the shape of {door or 'the open door'}: {got.raw[:120]!r}"
     for detail in body.get("errors", ()):
-        if {name: type(value) for name, value in detail.items()} != dict.fromkeys(("code", "message", "location"), str):
+        if {name: type(value) for name, value in detail.items()} != dict.fromkeys(
+            ("code", "message", "location"), str
+        ):
             return f"a detail of another shape: {detail}"
     return None
 
@@ -125,13 +131,19 @@ async def send(
 ) -> Got:
     async with session.request(
         # Encoded already: a client that tidies addresses up would hide what is tried.
-        method, URL(address, encoded=True), allow_redirects=False, timeout=aiohttp.ClientTimeout(total=timeout), **more
+        method,
+        URL(address, encoded=True),
+        allow_redirects=False,
+        timeout=aiohttp.ClientTimeout(total=timeout),
+        **more,
     ) as response:
         return Got(response.status, await response.read(), list(response.headers.items()))
 
 
 def read_only(path: Path) -> sqlite3.Connection:
-    return sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, isolation_level=None, check_same_thread=False)
+    return sqlite3.connect(
+        f"{path.resolve().as_uri()}?mode=ro", uri=True, isolation_level=None, check_same_thread=False
+    )
 
 
 class Witness:
@@ -236,7 +248,10 @@ class Scene(msgspec.Struct, kw_only=True):
             "register_legal": {"name": "A", "siren": "552100554"},
             "register_natural": {"first_name": "A", "last_name": "B"},
             "change_user": {"first_name": "Changed"},
-            "request_connection": {"provider_name": "budget_insight", "requested_data_types": ["BANK_ACCOUNT"]},
+            "request_connection": {
+                "provider_name": "budget_insight",
+                "requested_data_types": ["BANK_ACCOUNT"],
+            },
             "change_connection": {"requested_data_types": ["BANK_ACCOUNT"]},
             "request_sync": {"data_types": ["BANK_ACCOUNT"]},
             "create_balances_report": {"insights_consumer_id": self.ours.user},
@@ -295,7 +310,9 @@ async def two_tenants(folder: Path, *, public: str | None = None) -> AsyncIterat
             async with aiohttp.ClientSession() as session:
                 logins = (None, None) if public else ("salaried", "freelancer")
                 ours = await Tenant.prepare(Client(session, process.address), logins[0])
-                theirs = await Tenant.prepare(Client(session, process.address, made.stdout.strip()), logins[1])
+                theirs = await Tenant.prepare(
+                    Client(session, process.address, made.stdout.strip()), logins[1]
+                )
                 document = (await ours.client.ask("GET", "/openapi.json", expect=200)).body
                 witness = Witness(process.data)
                 yield Scene(

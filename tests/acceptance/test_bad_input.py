@@ -84,7 +84,16 @@ async def test_no_door_opens_without_its_own_key(scene: Scene) -> None:
     trial = Trial(scene)
     key = scene.ours.client.key
     missing = [{}, {"Cookie": f"X-API-KEY={key}"}, {"X-Api-Token": key}]
-    wrong = [CANARY, f"pb_{'0' * 16}_{'0' * 64}", key[:-1], key + "x", key.upper(), "x" * 5_000, "\xe9" + CANARY, "null"]
+    wrong = [
+        CANARY,
+        f"pb_{'0' * 16}_{'0' * 64}",
+        key[:-1],
+        key + "x",
+        key.upper(),
+        "x" * 5_000,
+        "\xe9" + CANARY,
+        "null",
+    ]
     for operation in (found for found in scene.operations if found.has_key):
         path, body = operation.at(scene.ids()), scene.good_body(operation)
         insights = operation.door == "/insights/v1"
@@ -141,15 +150,17 @@ async def test_ids_that_are_not_the_callers_are_unknown_to_the_byte(scene: Scene
             trial.judge(operation, f"{name} random", random, status)
             for value in (*others[name], *odd):
                 path = operation.at({**ids, name: value})
-                got = await scene.send(
-                    operation.method, path, json=body, headers=keys, **{}
-                )
+                got = await scene.send(operation.method, path, json=body, headers=keys, **{})
                 trial.judge(operation, f"{name}={value[:40]}", got, status)
                 if got.comparable != random.comparable:
-                    trial.wrong.append(f"{operation.method} {path[:120]}: differs from a random id: {got.raw[:120]!r}")
+                    trial.wrong.append(
+                        f"{operation.method} {path[:120]}: differs from a random id: {got.raw[:120]!r}"
+                    )
         # All ids at once are another tenant's own, and would work with that tenant's key.
         if operation.door == "/api/v6" and operation.ids != ["name"]:
-            got = await scene.send(operation.method, operation.at(theirs.ids), json=body, headers=scene.keys(operation))
+            got = await scene.send(
+                operation.method, operation.at(theirs.ids), json=body, headers=scene.keys(operation)
+            )
             trial.judge(operation, "all of another tenant", got, 404)
     trial.end(500)
 
@@ -163,13 +174,25 @@ async def test_another_tenants_ids_in_a_report_are_unknown_to_the_byte(scene: Sc
         return await scene.send("POST", operation.path, json=body, headers=scene.keys(operation))
 
     random = await report(insights_consumer_id=NOBODY)
-    for consumer in (theirs.user, theirs.other_user, theirs.account, ours.account, "x", "", NOBODY.upper(), "%", "\u202e"):
+    for consumer in (
+        theirs.user,
+        theirs.other_user,
+        theirs.account,
+        ours.account,
+        "x",
+        "",
+        NOBODY.upper(),
+        "%",
+        "\u202e",
+    ):
         got = await report(insights_consumer_id=consumer)
         trial.judge(operation, f"consumer {consumer}", got, 404)
         assert got.comparable == random.comparable
         for field in ("insights_account_ids", "excluded_insights_account_ids"):
             got = await report(insights_consumer_id=consumer, **{field: [theirs.account]})
-            assert got.comparable == random.comparable, "accounts of somebody else's consumer tell nothing either"
+            assert got.comparable == random.comparable, (
+                "accounts of somebody else's consumer tell nothing either"
+            )
     for field in ("insights_account_ids", "excluded_insights_account_ids"):
         for before, after in ([], []), ([ours.account], []), ([], [ours.account]):
             random = await report(insights_consumer_id=ours.user, **{field: [*before, NOBODY, *after]})
@@ -203,7 +226,9 @@ async def test_idempotency_keys_are_each_tenants_own(scene: Scene) -> None:
         assert answer.status == 422, (path, answer.raw)
         assert CANARY.encode() not in answer.raw
     for key in ("", " ", "x" * 256, "é", "a b", "a\tb"):
-        answer = await scene.ours.client.ask("POST", "/api/v6/users/legal", {"name": "A"}, headers={"Idempotency-Key": key})
+        answer = await scene.ours.client.ask(
+            "POST", "/api/v6/users/legal", {"name": "A"}, headers={"Idempotency-Key": key}
+        )
         assert answer.status == 400 and CANARY.encode() not in answer.raw, key
     assert scene.witness.head() == head
 
@@ -285,7 +310,11 @@ async def test_no_body_gets_through_that_should_not(scene: Scene) -> None:
     for operation in (found for found in scene.operations if found.method != "GET"):
         path, keys, good = operation.at(scene.ids()), scene.keys(operation), scene.good_body(operation)
         for what, body in hostile_bodies(good).items():
-            headers = {**keys, "Content-Type": "application/json", "Idempotency-Key": f"bad-{operation.name}-{what}"[:250].replace(" ", "-")}
+            headers = {
+                **keys,
+                "Content-Type": "application/json",
+                "Idempotency-Key": f"bad-{operation.name}-{what}"[:250].replace(" ", "-"),
+            }
             got = await scene.send(operation.method, path, data=body, headers=headers)
             trial.judge(operation, what, got, 400)
     trial.end(400)
@@ -313,7 +342,9 @@ async def test_a_body_in_another_wrapping_is_refused_before_it_is_read(scene: Sc
             trial.judge(operation, f"coded {coding}", got, 415)
         for size in (SIZE_MAX + 1, 300_000):
             headers = {**keys, "Content-Type": "application/json"}
-            got = await scene.send(operation.method, path, data=good[:-1] + b" " * (size - len(good)) + b"}", headers=headers)
+            got = await scene.send(
+                operation.method, path, data=good[:-1] + b" " * (size - len(good)) + b"}", headers=headers
+            )
             trial.judge(operation, f"{size} bytes", got, 413)
     trial.end(200)
 
@@ -322,7 +353,9 @@ async def test_a_body_of_just_the_size_allowed_is_read(scene: Scene) -> None:
     body = b'{"insights_consumer_id": "' + scene.ours.user.encode() + b'"'
     body += b" " * (SIZE_MAX - len(body) - 1) + b"}"
     headers = {"Authorization": f"Token {API_KEY}", "Content-Type": "application/json"}
-    assert (await scene.send("POST", "/insights/v1/reports/balances/create", data=body, headers=headers)).status == 200
+    assert (
+        await scene.send("POST", "/insights/v1/reports/balances/create", data=body, headers=headers)
+    ).status == 200
 
 
 async def test_wrong_values_in_every_field(scene: Scene) -> None:
@@ -332,19 +365,36 @@ async def test_wrong_values_in_every_field(scene: Scene) -> None:
     trial = Trial(scene)
     for operation in (found for found in scene.operations if found.takes_body):
         path, keys, good = operation.at(scene.ids()), scene.keys(operation), scene.good_body(operation)
-        schema = schemas[operation.document["requestBody"]["content"]["application/json"]["schema"]["$ref"].split("/")[-1]]
+        schema = schemas[
+            operation.document["requestBody"]["content"]["application/json"]["schema"]["$ref"].split("/")[-1]
+        ]
         for field, described in schema.get("properties", {}).items():
             for value in WRONG_VALUES:
-                if may_be(described, value) or (operation.name == "update_credentials" and value == CREDENTIALS):
+                if may_be(described, value) or (
+                    operation.name == "update_credentials" and value == CREDENTIALS
+                ):
                     continue
                 body = json.dumps({**(good or {}), field: value}).encode()
                 headers = {**keys, "Content-Type": "application/json"}
                 got = await scene.send(operation.method, path, data=body, headers=headers)
-                trial.judge(operation, f"{field}={value!r:.40}", got, 400, 404 if field == "insights_consumer_id" else 400)
+                trial.judge(
+                    operation,
+                    f"{field}={value!r:.40}",
+                    got,
+                    400,
+                    404 if field == "insights_consumer_id" else 400,
+                )
     for field in CREDENTIALS:
         (operation,) = (found for found in scene.operations if found.name == "update_credentials")
         for value in WRONG_VALUES:
-            if field != "domain" and isinstance(value, str) and value.isascii() and value.isprintable() and 0 < len(value) < 256 and " " not in value:
+            if (
+                field != "domain"
+                and isinstance(value, str)
+                and value.isascii()
+                and value.isprintable()
+                and 0 < len(value) < 256
+                and " " not in value
+            ):
                 continue
             if isinstance(value, str) and re.fullmatch("[A-Za-z0-9-]{1,63}", value):
                 continue
@@ -372,7 +422,12 @@ def may_be(schema: dict[str, Any], value: Any) -> bool:
             free = not strict or value in ("", CANARY, "0000-00-00", "2024-02-30")
             if texts and value == "x" * 2_000 and all(o.get("maxLength", 10**9) < 2_000 for o in texts):
                 return False
-            if texts and control and "\u202e" not in value and all("pattern" in o or "enum" in o for o in texts):
+            if (
+                texts
+                and control
+                and "\u202e" not in value
+                and all("pattern" in o or "enum" in o for o in texts)
+            ):
                 return False
             return bool(texts) and (free or strict)
         case [] if "array" in kinds:
@@ -397,14 +452,26 @@ async def test_absurd_queries(scene: Scene) -> None:
         path, keys = operation.at(scene.ids()), scene.keys(operation)
         body = scene.good_body(operation)
         browser = operation.door in ("/connect", "/callback")
-        for query in (f"{CANARY}=1", f"a={CANARY}", "page[]=1", "__proto__=1", "%00=1", "%ff=%ff", "&&&=&", f"={CANARY}", "?"):
+        for query in (
+            f"{CANARY}=1",
+            f"a={CANARY}",
+            "page[]=1",
+            "__proto__=1",
+            "%00=1",
+            "%ff=%ff",
+            "&&&=&",
+            f"={CANARY}",
+            "?",
+        ):
             got = await scene.send(operation.method, f"{path}?{query}", json=body, headers=keys)
             trial.judge(operation, query, got, 400)
         for name in operation.parameters("query"):
-            for value in (values if not browser else (*values[-8:], CANARY, "x" * 129, "é", "<script>")):
+            for value in values if not browser else (*values[-8:], CANARY, "x" * 129, "é", "<script>"):
                 if name == "error":
                     continue
-                got = await scene.send(operation.method, f"{path}?{name}={quote(value, safe='%')}", json=body, headers=keys)
+                got = await scene.send(
+                    operation.method, f"{path}?{name}={quote(value, safe='%')}", json=body, headers=keys
+                )
                 trial.judge(operation, f"{name}={value[:20]}", got, 400)
             got = await scene.send(operation.method, f"{path}?{name}=1&{name}=1", json=body, headers=keys)
             trial.judge(operation, f"{name} twice", got, 400)
@@ -414,10 +481,18 @@ async def test_absurd_queries(scene: Scene) -> None:
         "from_date=2024-01-01T00:00:00", "from_date=1704067200", "from_date=2024-06-02&to_date=2024-06-01",
         "transaction_type=card", "transaction_type=CARD,BANK", "transaction_type=CARD&transaction_type=CARD",
     ):  # fmt: skip
-        got = await scene.send("GET", f"{transactions.at(scene.ids())}?{query}", headers=scene.keys(transactions))
+        got = await scene.send(
+            "GET", f"{transactions.at(scene.ids())}?{query}", headers=scene.keys(transactions)
+        )
         trial.judge(transactions, query, got, 400)
-    for query in ("page=999999999&per_page=999999999", "from_date=0001-01-01&to_date=9999-12-31", "page=999999999&from_date=9999-12-31"):
-        got = await scene.send("GET", f"{transactions.at(scene.ids())}?{query}", headers=scene.keys(transactions))
+    for query in (
+        "page=999999999&per_page=999999999",
+        "from_date=0001-01-01&to_date=9999-12-31",
+        "page=999999999&from_date=9999-12-31",
+    ):
+        got = await scene.send(
+            "GET", f"{transactions.at(scene.ids())}?{query}", headers=scene.keys(transactions)
+        )
         trial.judge(transactions, query, got, 200)
     for position in ("-1", "x", "1.0", "9" * 19, CANARY, "", "١"):
         headers = {**scene.keys(transactions), "Log-Position": position}
@@ -470,22 +545,52 @@ async def test_a_domain_leads_nowhere_but_to_the_provider(tmp_path: Path) -> Non
                 accepted = []
                 for domain in domains:
                     for field in ("domain", "client_id", "client_secret"):
-                        if field != "domain" and domain.isascii() and domain.isprintable() and 0 < len(domain) < 256 and " " not in domain:
+                        if (
+                            field != "domain"
+                            and domain.isascii()
+                            and domain.isprintable()
+                            and 0 < len(domain) < 256
+                            and " " not in domain
+                        ):
                             continue
-                        body = {"credentials": {"domain": "d", "client_id": "1", "client_secret": "s", field: domain}}
+                        body = {
+                            "credentials": {
+                                "domain": "d",
+                                "client_id": "1",
+                                "client_secret": "s",
+                                field: domain,
+                            }
+                        }
                         answer = await client.ask("PUT", f"{path}/credentials", body)
-                        if answer.status != 400 or set(answer.body) != {"error_code", "error_message", "error_details"}:
+                        if answer.status != 400 or set(answer.body) != {
+                            "error_code",
+                            "error_message",
+                            "error_details",
+                        }:
                             accepted.append((field, domain, answer.status))
                         if len(domain) > 6 and domain.encode() in answer.raw:
                             accepted.append((field, domain, "repeated"))
                     assert not list(outbound(process.pid, process.port)), domain
                 assert not accepted
                 # Each of them also beside something that is right, and as something else than a text.
-                for odd in ({"domain": ["demo"]}, {"domain": {"demo": 1}}, {"domain": 2130706433}, {"Domain": "demo"}, {"domain ": "demo"}):
-                    await client.qard("PUT", "/providers/budget_insight/credentials", {"credentials": {**CREDENTIALS, **odd}}, expect=400)
+                for odd in (
+                    {"domain": ["demo"]},
+                    {"domain": {"demo": 1}},
+                    {"domain": 2130706433},
+                    {"Domain": "demo"},
+                    {"domain ": "demo"},
+                ):
+                    await client.qard(
+                        "PUT",
+                        "/providers/budget_insight/credentials",
+                        {"credentials": {**CREDENTIALS, **odd}},
+                        expect=400,
+                    )
                 refused = await client.qard("PUT", "/providers/budget_insight", {"enable": True}, expect=409)
                 assert refused["error_code"] == "PROVIDER_CREDENTIALS_MISSING", "nothing was stored"
-                position = (await client.ask("PUT", f"{path}/credentials", {"credentials": CREDENTIALS}, expect=204)).headers
+                position = (
+                    await client.ask("PUT", f"{path}/credentials", {"credentials": CREDENTIALS}, expect=204)
+                ).headers
                 assert position["Log-Position"] == "1", "the first fact of all"
             with pytest.raises(BlockingIOError):
                 trap.accept()
@@ -493,20 +598,27 @@ async def test_a_domain_leads_nowhere_but_to_the_provider(tmp_path: Path) -> Non
             process.stop()
 
 
-@pytest.mark.parametrize("domain", ["demo", "demo.biapi.pro", "DEMO", "Demo.BIAPI.pro", "a", "a" * 63, "0", "a-b", "xn--demo"])
+@pytest.mark.parametrize(
+    "domain", ["demo", "demo.biapi.pro", "DEMO", "Demo.BIAPI.pro", "a", "a" * 63, "0", "a-b", "xn--demo"]
+)
 async def test_a_domain_that_is_one_label_is_taken(scene: Scene, domain: str) -> None:
     try:
         body = {"credentials": {**CREDENTIALS, "domain": domain}}
         await scene.ours.client.qard("PUT", "/providers/budget_insight/credentials", body, expect=204)
     finally:
-        await scene.ours.client.qard("PUT", "/providers/budget_insight/credentials", {"credentials": CREDENTIALS}, expect=204)
+        await scene.ours.client.qard(
+            "PUT", "/providers/budget_insight/credentials", {"credentials": CREDENTIALS}, expect=204
+        )
 
 
 async def test_replacing_credentials_at_once_leaves_one_of_them(scene: Scene) -> None:
     client, address = scene.ours.client, "/api/v6/providers/budget_insight/credentials"
     try:
         for turn in range(3):
-            bodies = [{"credentials": {**CREDENTIALS, "client_secret": f"secret-{turn}-{number}"}} for number in range(6)]
+            bodies = [
+                {"credentials": {**CREDENTIALS, "client_secret": f"secret-{turn}-{number}"}}
+                for number in range(6)
+            ]
             puts = [client.ask("PUT", address, body) for body in bodies]
             assert {answer.status for answer in await asyncio.gather(*puts)} == {204}
         path, token = link_parts(scene.ours.other_link)
@@ -551,7 +663,13 @@ async def test_a_token_opens_its_own_connection_only(scene: Scene) -> None:
             assert got.comparable == first.comparable, said[:60]
         else:
             assert got.status in (400, 414)
-    for query in (f"token={token}&token={token}", f"token={token}&token=x", f"Token={token}", f"token={token}%0a", f"token=%20{token}"):
+    for query in (
+        f"token={token}&token={token}",
+        f"token={token}&token=x",
+        f"Token={token}",
+        f"token={token}%0a",
+        f"token=%20{token}",
+    ):
         trial.judge(operation, query[:40], await scene.send("GET", f"{path}?{query}"), 400)
     for method in ("HEAD", "POST", "OPTIONS", "PUT"):
         assert (await scene.send(method, f"{path}?token={token}")).status == 405
@@ -607,12 +725,16 @@ async def test_only_the_right_callback_changes_anything(scene: Scene) -> None:
         trial.judge(operation, what, got, 400)
         assert got.comparable == first.comparable, what
     for large in ("state", "connection_id", "error", "code"):
-        pairs = [(name, value) for name, value in (("state", state), ("connection_id", reference)) if name != large]
+        pairs = [
+            (name, value) for name, value in (("state", state), ("connection_id", reference)) if name != large
+        ]
         got = await scene.send("GET", f"/callback/budgea?{urlencode([*pairs, (large, 'x' * 65_536)])}")
         assert got.status in (400, 414) and b"xxxx" not in got.raw, large
         assert scene.witness.head() == trial.head, large
     for method in ("HEAD", "POST", "PUT"):
-        assert (await scene.send(method, f"/callback/budgea?state={state}&connection_id={reference}")).status == 405
+        assert (
+            await scene.send(method, f"/callback/budgea?state={state}&connection_id={reference}")
+        ).status == 405
     trial.end(25)
 
     # After all that, the right one still works, once.
@@ -663,19 +785,33 @@ async def test_under_https_a_callback_counts_only_in_the_browser_that_opened_the
         for login in ("loans", "twins"):
             opened_here = await scene.send("GET", f"{path}?token={token}")
             cookie = dict(opened_here.headers)["Set-Cookie"]
-            assert cookie.startswith("__Host-") and all(word in cookie for word in ("Secure", "HttpOnly", "SameSite=Lax", "Path=/"))
+            assert cookie.startswith("__Host-") and all(
+                word in cookie for word in ("Secure", "HttpOnly", "SameSite=Lax", "Path=/")
+            )
             bank_page = dict(opened_here.headers)["Location"]
-            async with scene.session.post(bank_page, data={"login": login, "password": "1234"}, allow_redirects=False) as response:
+            async with scene.session.post(
+                bank_page, data={"login": login, "password": "1234"}, allow_redirects=False
+            ) as response:
                 back = urlsplit(response.headers["Location"])
             ways.append((cookie.partition(";")[0], f"{back.path}?{back.query}"))
         (other_cookie, _), (cookie, callback) = ways
         head = scene.witness.head()
         name, _, value = cookie.partition("=")
-        for shown in ("", other_cookie, f"{name}=", f"{name}={value[:-1]}", f"{name}={value}x", f"{name[7:]}={value}", f"{name}=\xe9"):
+        for shown in (
+            "",
+            other_cookie,
+            f"{name}=",
+            f"{name}={value[:-1]}",
+            f"{name}={value}x",
+            f"{name[7:]}={value}",
+            f"{name}=\xe9",
+        ):
             got = await scene.send("GET", callback, headers={"Cookie": shown} if shown else {})
             assert got.status == 400 and misshapen("/callback", got) is None, shown
             assert scene.witness.head() == head
-        assert (await scene.send("GET", callback, headers={"Cookie": f"{other_cookie}; {cookie}"})).status == 200
+        assert (
+            await scene.send("GET", callback, headers={"Cookie": f"{other_cookie}; {cookie}"})
+        ).status == 200
         assert (await scene.send("GET", callback, headers={"Cookie": cookie})).status == 400
 
 
@@ -718,7 +854,9 @@ async def test_no_open_redirect_can_be_registered(scene: Scene) -> None:
     trial.end(150)
 
 
-@pytest.mark.parametrize("host", ["[v1.x]x", "[::1]x", "..", "a..b", "-", "'", "%65vil.example", "a%2fb", "a;b", "a,b", "*", "$"])
+@pytest.mark.parametrize(
+    "host", ["[v1.x]x", "[::1]x", "..", "a..b", "-", "'", "%65vil.example", "a%2fb", "a;b", "a,b", "*", "$"]
+)
 async def test_a_host_that_is_none_is_not_registered(scene: Scene, host: str) -> None:
     body = {"first_name": "A", "last_name": "B", "return_url": f"https://{host}/"}
     await scene.ours.client.ask("POST", "/api/v6/users/natural", body, expect=400)
@@ -733,7 +871,11 @@ async def test_a_person_lands_only_on_what_was_registered(scene: Scene) -> None:
         callback = await opened(scene, connection["redirect_url"], "loans")
         for name in ("return_url", "redirect_uri", "next", "url"):
             callback += f"&{name}=https%3A%2F%2Fevil.example"
-        got = await scene.send("GET", urlsplit(callback)._replace(scheme="", netloc="").geturl(), headers={"Host": "evil.example"})
+        got = await scene.send(
+            "GET",
+            urlsplit(callback)._replace(scheme="", netloc="").geturl(),
+            headers={"Host": "evil.example"},
+        )
         landed, registered = urlsplit(dict(got.headers)["Location"]), urlsplit(address)
         assert (landed.scheme, landed.netloc, landed.path, landed.fragment) == (
             registered.scheme, registered.netloc, registered.path, registered.fragment
@@ -744,7 +886,12 @@ async def test_a_person_lands_only_on_what_was_registered(scene: Scene) -> None:
 async def test_a_host_header_leads_nobody_away(scene: Scene) -> None:
     """Links are made from the public address, never from what a request says of it."""
     headers = {"X-API-KEY": API_KEY}
-    lies = {"X-Forwarded-Host": "evil.example", "X-Forwarded-Proto": "https", "Forwarded": "host=evil.example", "Host": "evil.example"}
+    lies = {
+        "X-Forwarded-Host": "evil.example",
+        "X-Forwarded-Proto": "https",
+        "Forwarded": "host=evil.example",
+        "Host": "evil.example",
+    }
     user, _ = await fresh(scene)
     got = await scene.send("GET", f"/api/v6/users/{user}/data-connections", headers={**headers, **lies})
     assert got.status == 200 and b"evil.example" not in got.raw
@@ -777,7 +924,9 @@ async def test_what_is_no_request_gets_a_4xx_or_is_closed(scene: Scene) -> None:
         "bad version": request(scene, b"GET /healthz HTTP/1.1" + canary),
         "version 9": request(scene, b"GET /healthz HTTP/9.9"),
         "header of 20 kB": request(scene, b"GET /api/v6/profile HTTP/1.1", b"X-A: " + canary * 2_000),
-        "key of 20 kB": b"GET /api/v6/profile HTTP/1.1\r\nHost: x\r\nX-API-KEY: " + canary * 2_000 + b"\r\n\r\n",
+        "key of 20 kB": b"GET /api/v6/profile HTTP/1.1\r\nHost: x\r\nX-API-KEY: "
+        + canary * 2_000
+        + b"\r\n\r\n",
         "header without colon": request(scene, b"GET /healthz HTTP/1.1", canary),
         "space before colon": request(scene, post, b"Content-Length : 12", body=body),
         "folded header": request(scene, b"GET /healthz HTTP/1.1", b"A: b", b" " + canary),
@@ -793,11 +942,16 @@ async def test_what_is_no_request_gets_a_4xx_or_is_closed(scene: Scene) -> None:
         "length with a sign": request(scene, post, b"Content-Length: +12", body=body),
         "length in hex": request(scene, post, b"Content-Length: 0xc", body=body),
         "endless length": request(scene, post, b"Content-Length: " + b"9" * 40, body=body),
-        "bad chunk size": request(scene, post, b"Transfer-Encoding: chunked", body=canary + b"\r\n{}\r\n0\r\n\r\n"),
+        "bad chunk size": request(
+            scene, post, b"Transfer-Encoding: chunked", body=canary + b"\r\n{}\r\n0\r\n\r\n"
+        ),
         "negative chunk": request(scene, post, b"Transfer-Encoding: chunked", body=b"-1\r\n{}\r\n0\r\n\r\n"),
         "huge chunk": request(scene, post, b"Transfer-Encoding: chunked", body=b"f" * 30 + b"\r\n{}"),
         "chunks beyond the cap": request(
-            scene, post, b"Transfer-Encoding: chunked", body=(b"2000\r\n" + b" " * 8_192 + b"\r\n") * 12 + b"0\r\n\r\n"
+            scene,
+            post,
+            b"Transfer-Encoding: chunked",
+            body=(b"2000\r\n" + b" " * 8_192 + b"\r\n") * 12 + b"0\r\n\r\n",
         ),
         "absolute form": request(scene, b"GET http://evil.example/api/v6/" + canary + b" HTTP/1.1"),
         "absolute https": request(scene, b"GET https://evil.example:443/" + canary + b" HTTP/1.1"),
@@ -819,8 +973,16 @@ async def test_what_is_no_request_gets_a_4xx_or_is_closed(scene: Scene) -> None:
         "NUL in the path": request(scene, b"GET /api/v6/users/\x00 HTTP/1.1"),
         "matrix parameters": request(scene, b"GET /api/v6/users;" + canary + b" HTTP/1.1"),
         "unknown expectation": request(scene, post, length, b"Expect: " + canary, body=body),
-        "websocket": request(scene, b"GET /api/v6/x HTTP/1.1", b"Connection: Upgrade", b"Upgrade: websocket", b"Sec-WebSocket-Key: x"),
-        "h2c": request(scene, b"GET /api/v6/x HTTP/1.1", b"Connection: Upgrade, HTTP2-Settings", b"Upgrade: h2c"),
+        "websocket": request(
+            scene,
+            b"GET /api/v6/x HTTP/1.1",
+            b"Connection: Upgrade",
+            b"Upgrade: websocket",
+            b"Sec-WebSocket-Key: x",
+        ),
+        "h2c": request(
+            scene, b"GET /api/v6/x HTTP/1.1", b"Connection: Upgrade, HTTP2-Settings", b"Upgrade: h2c"
+        ),
         "ten thousand headers": request(scene, b"GET /healthz HTTP/1.1", *[b"A: b"] * 10_000),
     }
     head = scene.witness.head()
@@ -857,7 +1019,12 @@ async def test_a_length_beyond_the_cap_writes_nothing(scene: Scene) -> None:
     """However it is answered: what was announced never comes, and nothing is done."""
     head = scene.witness.head()
     sent = [
-        request(scene, f"{found.method} {found.at(scene.ids())} HTTP/1.1".encode(), b"Content-Length: 10000000", body=b'{"name":"A"}')
+        request(
+            scene,
+            f"{found.method} {found.at(scene.ids())} HTTP/1.1".encode(),
+            b"Content-Length: 10000000",
+            body=b'{"name":"A"}',
+        )
         for found in scene.operations
         if found.takes_body and found.door == "/api/v6"
     ]
@@ -943,7 +1110,10 @@ async def test_after_all_that_the_service_is_as_it_was(scene: Scene) -> None:
     client = scene.ours.client
     assert (await scene.send("GET", "/readyz")).status == 200
     assert {sync["status"] for sync in await client.sync(scene.ours.user)} == {"SUCCESS"}
-    assert [c["requested_data_types"] for c in (await client.qard("GET", f"/users/{scene.ours.user}/data-connections"))["result"]] == [DATA_TYPES]
+    assert [
+        c["requested_data_types"]
+        for c in (await client.qard("GET", f"/users/{scene.ours.user}/data-connections"))["result"]
+    ] == [DATA_TYPES]
     counted = (await scene.send("GET", "/metrics")).raw.decode()
     assert 'status="500"' not in counted, [line for line in counted.splitlines() if 'status="500"' in line]
     log = scene.process.log.read_text()

@@ -25,8 +25,19 @@ def test_the_demo_tells_the_whole_story_and_ends(tmp_path: Path) -> None:
 
 
 def test_every_command_explains_itself() -> None:
-    for command in ([], ["serve"], ["simulate"], ["demo"], ["rebuild"], ["replay-audit"], ["api-keys", "create"]):
+    for command in (
+        [],
+        ["serve"],
+        ["simulate"],
+        ["demo"],
+        ["rebuild"],
+        ["replay-audit"],
+        ["api-keys", "create"],
+    ):
         done = subprocess.run(
-            [sys.executable, "-m", "scripts.cli", *command, "--help"], capture_output=True, text=True, timeout=60
+            [sys.executable, "-m", "scripts.cli", *command, "--help"],
+            capture_output=True,
+            text=True,
+            timeout=60,
         )
         assert done.returncode == 0 and "Usage" in done.stdout, done.stderr

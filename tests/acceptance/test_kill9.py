@@ -44,7 +44,9 @@ async def write_for_ever(client: Client, writer: int, cycle: int, users: list[st
             name = f"user {cycle} {writer} {number}"
             command = Sent(f"{cycle}-{writer}-{number}", "/api/v6/users/legal", {"name": name})
         sent.append(command)
-        answer = await client.ask("POST", command.path, command.body or None, headers={"Idempotency-Key": command.key})
+        answer = await client.ask(
+            "POST", command.path, command.body or None, headers={"Idempotency-Key": command.key}
+        )
         assert answer.status in (201, 409), answer.raw
         if answer.status == 201:
             command.answer = answer.raw
@@ -52,13 +54,16 @@ async def write_for_ever(client: Client, writer: int, cycle: int, users: list[st
             sent.remove(command)
 
 
-async def one_cycle(process: PassbookProcess, cycle: int, users: list[str], sent: list[Sent], chance: random.Random) -> float:
+async def one_cycle(
+    process: PassbookProcess, cycle: int, users: list[str], sent: list[Sent], chance: random.Random
+) -> float:
     process.launch()
     took = await process.ready(READY_SECONDS_BUSY)
     async with aiohttp.ClientSession() as session:
         client = Client(session, process.address)
         writers = [
-            asyncio.create_task(write_for_ever(client, writer, cycle, users, sent)) for writer in range(WRITERS)
+            asyncio.create_task(write_for_ever(client, writer, cycle, users, sent))
+            for writer in range(WRITERS)
         ]
         await asyncio.sleep(chance.uniform(0.02, 0.8))
         children = list(children_of(process.pid))
@@ -136,7 +141,9 @@ async def settle(client: Client, users: list[str], sent: list[Sent], bank: str) 
             assert answer.status == 409, answer.raw
             await asyncio.sleep(0.05)
     for command in random.Random(0).sample(sent, min(len(sent), 50)):
-        again = await client.ask("POST", command.path, command.body or None, headers={"Idempotency-Key": command.key})
+        again = await client.ask(
+            "POST", command.path, command.body or None, headers={"Idempotency-Key": command.key}
+        )
         assert (again.status, again.raw) == (201, command.answer)
 
     names = Counter(user["name"] for user in await client.everything("/users"))
@@ -164,7 +171,9 @@ async def compare_with_the_bank(client: Client, users: list[str], bank: str) -> 
     for user, login in zip(users, ("salaried", "twins", "loans"), strict=True):
         async with client.session.get(f"{bank}/simulator/logins/{login}") as response:
             truth = await response.json()
-        shown = [r for a in truth["accounts"] for r in a["transactions"] if not r["coming"] and not r["deleted"]]
+        shown = [
+            r for a in truth["accounts"] for r in a["transactions"] if not r["coming"] and not r["deleted"]
+        ]
         held = 0
         for account in (await client.qard("GET", f"/users/{user}/banking-accounts"))["result"]:
             rows = await client.everything(f"/users/{user}/banking-accounts/{account['id']}/transactions")

@@ -10,11 +10,16 @@ import pytest
 from tests.acceptance.chromium import CHROMIUM, chromium
 from tests.acceptance.harness import product
 
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no `chromium` on this machine: install Debian's package")
+pytestmark = pytest.mark.skipif(
+    CHROMIUM is None, reason="there is no `chromium` on this machine: install Debian's package"
+)
 
 
 async def test_a_person_logs_in_without_scripts_and_lands_on_our_page(tmp_path: Path) -> None:
-    async with product(tmp_path) as (client, process, bank), chromium(tmp_path / "profile", scripts=False) as page:
+    async with (
+        product(tmp_path) as (client, process, bank),
+        chromium(tmp_path / "profile", scripts=False) as page,
+    ):
         await client.set_up()
         user = await client.a_user()
         connection = await client.a_connection(user)
@@ -38,7 +43,9 @@ async def test_a_person_logs_in_without_scripts_and_lands_on_our_page(tmp_path: 
         assert state["status"] == "CONNECTED"
 
         await page.go(connection["redirect_url"])
-        assert "400" in str(await page.evaluate("performance.getEntriesByType('navigation')[0].responseStatus"))
+        assert "400" in str(
+            await page.evaluate("performance.getEntriesByType('navigation')[0].responseStatus")
+        )
         await page.picture(tmp_path / "invalid.png")
         assert {urlsplit(address).netloc for address in page.requested} <= {
             urlsplit(process.address).netloc, urlsplit(bank).netloc

@@ -78,10 +78,14 @@ def found_in(content: bytes, canaries: dict[str, Any]) -> list[str]:
 
 def files_below(*folders: Path) -> Iterator[Path]:
     for folder in folders:
-        yield from (path for path in sorted(folder.rglob("*")) if path.is_file()) if folder.is_dir() else (folder,)
+        yield from (
+            (path for path in sorted(folder.rglob("*")) if path.is_file()) if folder.is_dir() else (folder,)
+        )
 
 
-def traces(folder: Path, canaries: dict[str, Any], *, but: Callable[[Path], bool] = lambda path: False) -> list[str]:
+def traces(
+    folder: Path, canaries: dict[str, Any], *, but: Callable[[Path], bool] = lambda path: False
+) -> list[str]:
     """Where canaries are in the files of a folder, as `file: name`."""
     hits = []
     for path in files_below(folder):
@@ -179,13 +183,21 @@ async def mark(session: aiohttp.ClientSession, bank: str, login: str, tag: str) 
     """Give a login's first account a name, and rows, that are found again; return all that is personal of it."""
     async with session.get(f"{bank}/simulator/logins/{login}") as response:
         account = (await response.json())["accounts"][0]
-    found = {"IBAN": account["iban"], "account number": account["number"], "account name": f"Livret Kanarie {tag}é"}
+    found = {
+        "IBAN": account["iban"],
+        "account number": account["number"],
+        "account name": f"Livret Kanarie {tag}é",
+    }
     where = f"{bank}/simulator/logins/{login}/accounts/{account['account']}"
     async with session.patch(where, json={"name": found["account name"]}) as response:
         assert response.ok
     for number in range(12):
         found[f"wording {number}"] = f"VIR KANARIE {tag} {number:02d} LOYER SECRET"
-        row = {"date": f"2026-{number % 9 + 1:02d}-11", "value": -12.34 - number, "wording": found[f"wording {number}"]}
+        row = {
+            "date": f"2026-{number % 9 + 1:02d}-11",
+            "value": -12.34 - number,
+            "wording": found[f"wording {number}"],
+        }
         async with session.post(f"{where}/transactions", json=row) as response:
             assert response.ok, await response.text()
     return {f"{login}'s {name}": value for name, value in found.items()}
@@ -205,7 +217,11 @@ async def tell(client: Client, process: PassbookProcess, bank: str, spy: Spy, *,
     others = await mark(client.session, bank, "freelancer", "zq8")
     credentials = {name: SECRETS[name] for name in ("domain", "client_id", "client_secret")}
     for wrong in (
-        {**credentials, "domain": f"{SECRETS['domain']}.evil.example", "client_secret": SECRETS["client_secret refused"]},
+        {
+            **credentials,
+            "domain": f"{SECRETS['domain']}.evil.example",
+            "client_secret": SECRETS["client_secret refused"],
+        },
         {**credentials, "client_secret": SECRETS["client_secret refused"] + " "},
         {**credentials, SECRETS["field name"]: "1"},
         {**credentials, "client_id": [SECRETS["client_id"]]},
@@ -213,7 +229,12 @@ async def tell(client: Client, process: PassbookProcess, bank: str, spy: Spy, *,
     ):
         await refused("PUT", f"{provider}/credentials", {"credentials": wrong})
     for secret in (SECRETS["client_secret replaced"], SECRETS["client_secret"]):
-        await client.ask("PUT", f"{provider}/credentials", {"credentials": {**credentials, "client_secret": secret}}, expect=204)
+        await client.ask(
+            "PUT",
+            f"{provider}/credentials",
+            {"credentials": {**credentials, "client_secret": secret}},
+            expect=204,
+        )
     await client.qard("PUT", "/providers/budget_insight/settings", {"auto_connect": False})
     await client.qard("PUT", "/providers/budget_insight", {"enable": True})
     secrets["made API key"] = (await client.ask("POST", "/v1/api-keys", expect=201)).body["api_key"]
@@ -236,8 +257,17 @@ async def tell(client: Client, process: PassbookProcess, bank: str, spy: Spy, *,
     await refused("GET", f"/{SECRETS['path']}/{quote(PERSON['last_name'])}?x={quote(PERSON['email'])}")
     await refused("GET", "/api/v6/users", headers={"Log-Position": SECRETS["Log-Position"]})
     report = {"insights_consumer_id": SECRETS["path"]}
-    await refused("POST", "/insights/v1/reports/balances/create", report, headers={"Authorization": f"Token {client.key}"})
-    await refused("POST", "/insights/v1/reports/balances/create", headers={"Authorization": f"Token {SECRETS['wrong API key']}"})
+    await refused(
+        "POST",
+        "/insights/v1/reports/balances/create",
+        report,
+        headers={"Authorization": f"Token {client.key}"},
+    )
+    await refused(
+        "POST",
+        "/insights/v1/reports/balances/create",
+        headers={"Authorization": f"Token {SECRETS['wrong API key']}"},
+    )
     await client.qard("PATCH", f"/users/{person}", {"group": "default"})
     await client.qard("PATCH", f"/users/{person}", {"group": PERSON["group"]})
     await raw_garbage(process, SECRETS["path"])
@@ -247,9 +277,16 @@ async def tell(client: Client, process: PassbookProcess, bank: str, spy: Spy, *,
     path, token = link_parts(connection["redirect_url"])
     secrets["link token"] = token
     states: list[str] = []
-    for address in (f"{path}?token={SECRETS['wrong state']}", f"{path}?token={token}x", f"/connect/{SECRETS['path']}?token={token}"):
+    for address in (
+        f"{path}?token={SECRETS['wrong state']}",
+        f"{path}?token={token}x",
+        f"/connect/{SECRETS['path']}?token={token}",
+    ):
         await refused("GET", address)
-    for wrong in ({"state": SECRETS["wrong state"]}, {"state": SECRETS["wrong state"] * 2, "error": SECRETS["query"]}):
+    for wrong in (
+        {"state": SECRETS["wrong state"]},
+        {"state": SECRETS["wrong state"] * 2, "error": SECRETS["query"]},
+    ):
         await refused("GET", f"/callback/budgea?{urlencode(wrong)}")
     given_up = await client.log_in(connection["redirect_url"], "salaried", cancel=True)
     states += parse_qs(urlsplit(given_up).query)["state"]
@@ -267,14 +304,20 @@ async def tell(client: Client, process: PassbookProcess, bank: str, spy: Spy, *,
     # Syncs that fail in every way, with what the bank said; then as they should.
     said = SECRETS["what the bank said"]
     for badly in (
-        lambda: web.json_response({"code": said, "message": said, "description": said}, status=400),
-        lambda: web.json_response({"code": "invalidToken", "message": said}, status=403),
-        lambda: web.Response(text=f"<html>{said}</html>", content_type="text/html"),
-        lambda: web.Response(text='{"accounts": [{"id": "' + said, content_type="application/json"),
-        lambda: web.json_response({said: [said]}),
-        lambda: web.Response(status=302, headers={"Location": f"{bank}/2.0/users/me?{said}"}),
-        lambda: web.json_response({"id": 1, "accounts": [{"id": 5, "name": said, "balance": said, "iban": said}]}),
-    ) if failures else ():
+        (
+            lambda: web.json_response({"code": said, "message": said, "description": said}, status=400),
+            lambda: web.json_response({"code": "invalidToken", "message": said}, status=403),
+            lambda: web.Response(text=f"<html>{said}</html>", content_type="text/html"),
+            lambda: web.Response(text='{"accounts": [{"id": "' + said, content_type="application/json"),
+            lambda: web.json_response({said: [said]}),
+            lambda: web.Response(status=302, headers={"Location": f"{bank}/2.0/users/me?{said}"}),
+            lambda: web.json_response(
+                {"id": 1, "accounts": [{"id": 5, "name": said, "balance": said, "iban": said}]}
+            ),
+        )
+        if failures
+        else ()
+    ):
         spy.answer = badly
         latest = await client.sync(person)
         assert not {sync["status"] for sync in latest} & {"SUCCESS"}, latest
@@ -323,7 +366,11 @@ async def reconnected(client: Client, user: str, connection: str) -> None:
 
 
 async def raw_garbage(process: PassbookProcess, canary: str) -> None:
-    for sent in (f"{canary} / HTTP/1.1\r\n\r\n", f"GET /{canary} HTTP/9.9{canary}\r\nX-API-KEY {canary}: x\r\n\r\n", f"\x16{canary}\r\n\r\n"):
+    for sent in (
+        f"{canary} / HTTP/1.1\r\n\r\n",
+        f"GET /{canary} HTTP/9.9{canary}\r\nX-API-KEY {canary}: x\r\n\r\n",
+        f"\x16{canary}\r\n\r\n",
+    ):
         reader, writer = await asyncio.open_connection("127.0.0.1", process.port)
         writer.write(sent.encode())
         with contextlib.suppress(ConnectionError):
@@ -334,7 +381,13 @@ async def raw_garbage(process: PassbookProcess, canary: str) -> None:
 async def everything_of(client: Client, user: str) -> list[Any]:
     """All that can be read of a user, but for the moments that a read itself shows."""
     found: list[Any] = [await client.qard("GET", f"/users/{user}")]
-    for path in ("data-connections", "sync", "banking-accounts", "banking-cashflow", "banking-credit-insights"):
+    for path in (
+        "data-connections",
+        "sync",
+        "banking-accounts",
+        "banking-cashflow",
+        "banking-credit-insights",
+    ):
         found.append(await client.qard("GET", f"/users/{user}/{path}"))
     for account in found[3]["result"]:
         found.append(await client.everything(f"/users/{user}/banking-accounts/{account['id']}/transactions"))
@@ -401,9 +454,20 @@ async def test_nothing_is_in_the_output(told: Told) -> None:
 
 
 async def test_nothing_is_in_what_everybody_may_ask(told: Told) -> None:
-    for path in ("/metrics", "/readyz", "/healthz", "/openapi.json", "/docs", "/api/v6/providers", "/api/v6/providers/budget_insight"):
+    for path in (
+        "/metrics",
+        "/readyz",
+        "/healthz",
+        "/openapi.json",
+        "/docs",
+        "/api/v6/providers",
+        "/api/v6/providers/budget_insight",
+    ):
         answer = await told.client.ask("GET", path, expect=200)
-        assert found_in(answer.raw + str(answer.headers).encode(), told.secrets | told.personal | told.others) == [], path
+        assert (
+            found_in(answer.raw + str(answer.headers).encode(), told.secrets | told.personal | told.others)
+            == []
+        ), path
     metrics = (await told.client.ask("GET", "/metrics")).raw
     assert told.person.encode() not in metrics and told.connection.encode() not in metrics
 
@@ -417,7 +481,10 @@ async def test_nothing_is_in_a_refusal(told: Told) -> None:
 
 async def test_no_answer_holds_a_secret(told: Told) -> None:
     """Answers show the person's data; of secrets only what they are there to hand out: the link."""
-    paths = [f"/users/{told.person}{path}" for path in ("", "/data-connections", "/sync", "/sync/latest", "/banking-accounts")]
+    paths = [
+        f"/users/{told.person}{path}"
+        for path in ("", "/data-connections", "/sync", "/sync/latest", "/banking-accounts")
+    ]
     for path in (*paths, "/users", "/profile", "/clients"):
         answer = await told.client.ask("GET", f"/api/v6{path}", expect=200)
         assert found_in(answer.raw, told.secrets) == [], path
@@ -456,8 +523,13 @@ async def test_a_mistaken_setting_is_not_repeated(tmp_path: Path) -> None:
 async def test_nobody_else_may_read_a_file(told: Told) -> None:
     """The service was started under a umask that takes nothing away."""
     data = told.process.data
-    modes = {path: stat.S_IMODE(path.stat().st_mode) for path in (data, *data.rglob("*"), data.with_name(f"{data.name}.master-key"))}
-    wrong = {path.name: oct(mode) for path, mode in modes.items() if mode != (0o700 if path.is_dir() else 0o600)}
+    modes = {
+        path: stat.S_IMODE(path.stat().st_mode)
+        for path in (data, *data.rglob("*"), data.with_name(f"{data.name}.master-key"))
+    }
+    wrong = {
+        path.name: oct(mode) for path, mode in modes.items() if mode != (0o700 if path.is_dir() else 0o600)
+    }
     assert wrong == {}
     names = {path.name for path in modes}
     for name in (LOG_FILE, f"{LOG_FILE}-wal", KEYS_FILE, SECRETS_FILE, "current", "data.master-key"):
@@ -489,9 +561,23 @@ async def test_who_steals_the_keys_file_cannot_come_in(told: Told) -> None:
         rows += database.execute("SELECT reference, scope, sealed FROM secrets").fetchall()
     assert rows
     for id, tenant, digest in rows:
-        coded = (digest.hex(), base64.b64encode(digest).decode(), base64.urlsafe_b64encode(digest).decode(), digest.hex().upper())
-        for value in (id, tenant, *coded, *(f"pb_{id}_{part[:64]}" for part in coded), f"{id}:{digest.hex()}"):
-            for headers in ({"X-API-KEY": value[:500]}, {"X-API-KEY": "", "Authorization": f"Token {value[:500]}"}):
+        coded = (
+            digest.hex(),
+            base64.b64encode(digest).decode(),
+            base64.urlsafe_b64encode(digest).decode(),
+            digest.hex().upper(),
+        )
+        for value in (
+            id,
+            tenant,
+            *coded,
+            *(f"pb_{id}_{part[:64]}" for part in coded),
+            f"{id}:{digest.hex()}",
+        ):
+            for headers in (
+                {"X-API-KEY": value[:500]},
+                {"X-API-KEY": "", "Authorization": f"Token {value[:500]}"},
+            ):
                 answer = await told.client.ask("GET", "/api/v6/users", headers=headers)
                 assert answer.status == 401, value
                 tried += 1
@@ -501,11 +587,18 @@ async def test_who_steals_the_keys_file_cannot_come_in(told: Told) -> None:
 async def test_the_log_cannot_be_changed_over_the_services_own_connection(told: Told, tmp_path: Path) -> None:
     """A1, as far as SQLite goes: whatever code of ours may be told to do, the triggers refuse."""
     copy = tmp_path / LOG_FILE
-    with contextlib.closing(read_only(told.process.data / LOG_FILE)) as source, contextlib.closing(sqlite3.connect(copy)) as target:
+    with (
+        contextlib.closing(read_only(told.process.data / LOG_FILE)) as source,
+        contextlib.closing(sqlite3.connect(copy)) as target,
+    ):
         source.backup(target)
     with contextlib.closing(connect_writer(copy)) as connection:
+
         def counts() -> list[Any]:
-            return [connection.execute(f"SELECT * FROM {table}").fetchall() for table in ("events", "leaves", "commands")]
+            return [
+                connection.execute(f"SELECT * FROM {table}").fetchall()
+                for table in ("events", "leaves", "commands")
+            ]
 
         before = counts()
         assert all(before)
@@ -536,7 +629,9 @@ async def gone(told: Told, canaries: dict[str, Any], seconds: float = GONE_SECON
 
 def wrapped_keys(data: Path, scope: str) -> dict[str, bytes]:
     with contextlib.closing(read_only(data / KEYS_FILE)) as database:
-        rows = database.execute("SELECT scope, wrapped FROM keys WHERE scope = ?1 OR scope LIKE ?1 || '/%'", (scope,)).fetchall()
+        rows = database.execute(
+            "SELECT scope, wrapped FROM keys WHERE scope = ?1 OR scope LIKE ?1 || '/%'", (scope,)
+        ).fetchall()
     return {f"key of {name}": wrapped for name, wrapped in rows if wrapped is not None}
 
 
@@ -558,9 +653,19 @@ async def test_of_an_erased_person_nothing_is_left(tmp_path: Path) -> None:
         assert wrapped_keys(process.data, f"default/{told.company}") == kept_keys
 
         # Whoever repeats the request that registered the person learns nothing either.
-        again = await client.ask("POST", "/api/v6/users/natural", PERSON, headers={"Idempotency-Key": SECRETS["idempotency key"]})
+        again = await client.ask(
+            "POST", "/api/v6/users/natural", PERSON, headers={"Idempotency-Key": SECRETS["idempotency key"]}
+        )
         assert again.status == 404 and found_in(again.raw, told.personal) == []
-        for path in ("", "/data-connections", "/sync", "/sync/latest", "/banking-accounts", "/banking-cashflow", "/banking-credit-insights"):
+        for path in (
+            "",
+            "/data-connections",
+            "/sync",
+            "/sync/latest",
+            "/banking-accounts",
+            "/banking-cashflow",
+            "/banking-credit-insights",
+        ):
             await client.qard("GET", f"/users/{told.person}{path}", expect=404)
         assert await everything_of(client, told.company) == kept
 
@@ -575,7 +680,10 @@ async def test_of_an_erased_person_nothing_is_left(tmp_path: Path) -> None:
         assert traces(process.data, told.personal | keys) == []
         await client.qard("GET", f"/users/{told.person}", expect=404)
         assert await everything_of(client, told.company) == kept
-        said = process.log.read_bytes() + (audited.stdout + audited.stderr + rebuilt.stdout + rebuilt.stderr).encode()
+        said = (
+            process.log.read_bytes()
+            + (audited.stdout + audited.stderr + rebuilt.stdout + rebuilt.stderr).encode()
+        )
         assert found_in(said, told.personal | told.secrets) == []
         assert traces(process.data, told.secrets) == []
 
@@ -584,7 +692,9 @@ async def test_of_a_deleted_connection_nothing_is_left(tmp_path: Path) -> None:
     async with story(tmp_path) as told:
         banking = {name: value for name, value in told.personal.items() if name.startswith("salaried")}
         assert traces(told.process.data, banking) != []
-        await told.client.qard("DELETE", f"/users/{told.person}/data-connections/{told.connection}", expect=204)
+        await told.client.qard(
+            "DELETE", f"/users/{told.person}/data-connections/{told.connection}", expect=204
+        )
         assert await gone(told, banking) == []
         assert (await told.client.qard("GET", f"/users/{told.person}"))["email"] == PERSON["email"]
 
@@ -603,7 +713,9 @@ def numbers_in(folder: Path) -> set[int]:
     found: set[int] = set()
     for path in files_below(folder):
         with contextlib.suppress(FileNotFoundError):
-            found.update(int(match[1]) for match in re.finditer(rb"(?i)(?:kanarie|weg)(\d{4})", path.read_bytes()))
+            found.update(
+                int(match[1]) for match in re.finditer(rb"(?i)(?:kanarie|weg)(\d{4})", path.read_bytes())
+            )
     return found
 
 
@@ -619,7 +731,9 @@ async def test_of_many_erased_among_many_nothing_is_left(tmp_path: Path) -> None
             people: dict[str, int] = {}
 
             async def register(number: int) -> None:
-                people[(await client.qard("POST", "/users/natural", some_person(number), expect=201))["id"]] = number
+                people[
+                    (await client.qard("POST", "/users/natural", some_person(number), expect=201))["id"]
+                ] = number
 
             for start in range(0, 96, 8):
                 await asyncio.gather(*(register(number) for number in range(start, start + 8)))
@@ -628,7 +742,12 @@ async def test_of_many_erased_among_many_nothing_is_left(tmp_path: Path) -> None
                 await client.qard("PATCH", f"/users/{id}", {"last_name": f"Kanarie{number:04d}Nachname" * 13})
             erased = list(people.items())[::2]
             for start in range(0, len(erased), 6):
-                await asyncio.gather(*(client.qard("DELETE", f"/users/{id}", expect=204) for id, _ in erased[start : start + 6]))
+                await asyncio.gather(
+                    *(
+                        client.qard("DELETE", f"/users/{id}", expect=204)
+                        for id, _ in erased[start : start + 6]
+                    )
+                )
             numbers = {number for _, number in erased}
             end = time.monotonic() + GONE_SECONDS
             while (left := sorted(numbers & numbers_in(process.data))) and time.monotonic() < end:
@@ -650,12 +769,28 @@ async def test_no_page_of_the_read_models_keeps_a_copy_of_the_erased(tmp_path: P
         generation = SqliteGeneration(pointer.path_of(folder, 1))
         ids = [str(UUID(int=chance.getrandbits(128), version=4)) for _ in range(96)]
 
-        def put(number: int, times: int, generation: SqliteGeneration = generation, ids: list[str] = ids) -> None:
+        def put(
+            number: int, times: int, generation: SqliteGeneration = generation, ids: list[str] = ids
+        ) -> None:
             first, last, email, return_url = some_person(number).values()
             last = last[: len(last) // 6] * times
-            details = (f"{first} {last}", first, last, None, email, None, None, None, "FR", "default", return_url)
+            details = (
+                f"{first} {last}",
+                first,
+                last,
+                None,
+                email,
+                None,
+                None,
+                None,
+                "FR",
+                "default",
+                return_url,
+            )
             position = generation.checkpoint()
-            generation.begin().put(CONSUMERS, Consumer("default", ids[number], number + 1, "NATURAL", *details, 1, 1))
+            generation.begin().put(
+                CONSUMERS, Consumer("default", ids[number], number + 1, "NATURAL", *details, 1, 1)
+            )
             generation.commit(position, position + 1)
 
         for number in range(96):

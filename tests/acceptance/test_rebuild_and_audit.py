@@ -155,7 +155,9 @@ def flip_a_byte_of_the_envelope(database: sqlite3.Connection) -> None:
 
 
 def take_one_away(database: sqlite3.Connection) -> None:
-    database.execute("DELETE FROM events WHERE position = (SELECT position FROM events ORDER BY position LIMIT 1 OFFSET 20)")
+    database.execute(
+        "DELETE FROM events WHERE position = (SELECT position FROM events ORDER BY position LIMIT 1 OFFSET 20)"
+    )
 
 
 def take_the_last_away(database: sqlite3.Connection) -> None:
@@ -164,7 +166,9 @@ def take_the_last_away(database: sqlite3.Connection) -> None:
 
 
 def swap_two(database: sqlite3.Connection) -> None:
-    rows = database.execute("SELECT position, state FROM events WHERE topic = 'BalanceRefreshed.1' LIMIT 2").fetchall()
+    rows = database.execute(
+        "SELECT position, state FROM events WHERE topic = 'BalanceRefreshed.1' LIMIT 2"
+    ).fetchall()
     (one, state), (other, other_state) = rows
     database.execute("UPDATE events SET state = ? WHERE position = ?", (other_state, one))
     database.execute("UPDATE events SET state = ? WHERE position = ?", (state, other))

@@ -50,7 +50,10 @@ class Prepared(msgspec.Struct):
     async def disposable(self, *, connected: bool) -> dict[str, str]:
         client = self.scene.ours.client
         user = await client.a_user()
-        return {"user_id": user, **({"connection_id": (await client.a_connection(user))["id"]} if connected else {})}
+        return {
+            "user_id": user,
+            **({"connection_id": (await client.a_connection(user))["id"]} if connected else {}),
+        }
 
     async def mend(self) -> None:
         """Put back what an operation that succeeded may have changed for those after it."""
@@ -77,7 +80,12 @@ async def prepared(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Pr
 
 
 def try_operation(
-    operation: Any, prepared: Prepared, loop: asyncio.AbstractEventLoop, examples: int, found: Counter[int], wrong: list[str]
+    operation: Any,
+    prepared: Prepared,
+    loop: asyncio.AbstractEventLoop,
+    examples: int,
+    found: Counter[int],
+    wrong: list[str],
 ) -> None:
     """Runs in a thread, so that the bank, which lives in the loop, can answer meanwhile."""
     label, deletes = operation.label, operation.method.upper() == "DELETE"
@@ -98,15 +106,29 @@ def try_operation(
         suppress_health_check=list(HealthCheck),
     )
     def one(case: Any, chance: int) -> None:
-        case.headers = {name: value for name, value in (case.headers or {}).items() if name.lower() not in ("x-api-key", "authorization")}
+        case.headers = {
+            name: value
+            for name, value in (case.headers or {}).items()
+            if name.lower() not in ("x-api-key", "authorization")
+        }
         if chance < WITH_IDS and case.path_parameters:
             ids = prepared.ids()
             if deletes or named == "request_connection":
                 own = prepared.disposable(connected=deletes)
                 ids |= asyncio.run_coroutine_threadsafe(own, loop).result(30)
-            case.path_parameters = {name: ids.get(name, value) for name, value in case.path_parameters.items()}
-        if chance % 2 and isinstance(case.body, dict) and isinstance(case.body.get("insights_consumer_id"), str):
-            case.body = {**case.body, "insights_consumer_id": scene.ours.user, "insights_account_ids": [scene.ours.account][: chance % 4 // 2]}
+            case.path_parameters = {
+                name: ids.get(name, value) for name, value in case.path_parameters.items()
+            }
+        if (
+            chance % 2
+            and isinstance(case.body, dict)
+            and isinstance(case.body.get("insights_consumer_id"), str)
+        ):
+            case.body = {
+                **case.body,
+                "insights_consumer_id": scene.ours.user,
+                "insights_account_ids": [scene.ours.account][: chance % 4 // 2],
+            }
             if case.body["insights_account_ids"]:
                 case.body.pop("excluded_insights_account_ids", None)
         if chance % 2 and named == "update_credentials" and isinstance(case.body, dict):
@@ -177,7 +199,13 @@ async def as_before(prepared: Prepared) -> None:
     assert 'status="500"' not in (await scene.send("GET", "/metrics")).raw.decode()
     theirs = await scene.theirs.client.qard("GET", "/users")
     assert theirs["total"] == 2
-    assert (await scene.theirs.client.qard("GET", f"/users/{scene.theirs.user}/banking-accounts"))["total"] > 0
-    link = (await scene.theirs.client.qard("GET", f"/users/{scene.theirs.other_user}/data-connections"))["result"][0]["redirect_url"]
+    assert (await scene.theirs.client.qard("GET", f"/users/{scene.theirs.user}/banking-accounts"))[
+        "total"
+    ] > 0
+    link = (await scene.theirs.client.qard("GET", f"/users/{scene.theirs.other_user}/data-connections"))[
+        "result"
+    ][0]["redirect_url"]
     back = await scene.theirs.client.log_in(link, "loans")
-    assert parse_qs(urlsplit(back).query)["state"] and (await scene.theirs.client.come_back(back)).status == 200
+    assert (
+        parse_qs(urlsplit(back).query)["state"] and (await scene.theirs.client.come_back(back)).status == 200
+    )

@@ -19,7 +19,9 @@ NOBODY = "00000000-0000-4000-8000-000000000000"
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def running(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[tuple[Client, PassbookProcess, str]]:
+async def running(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> AsyncIterator[tuple[Client, PassbookProcess, str]]:
     async with product(tmp_path_factory.mktemp("story")) as (client, process, bank):
         await client.set_up()
         yield client, process, bank
@@ -79,7 +81,9 @@ async def test_from_the_login_to_the_report(client: Client) -> None:
     assert insights["cash_flows"] and isinstance(insights["cash_flows"][0]["total_amount"], str)
 
     reports = (await client.balances(user))["data"]["reports"]
-    assert {report["insights_account_ids"][0] for report in reports} == {account["id"] for account in accounts}
+    assert {report["insights_account_ids"][0] for report in reports} == {
+        account["id"] for account in accounts
+    }
     by_account = {report["insights_account_ids"][0]: report for report in reports}
     for account in accounts:
         assert by_account[account["id"]]["balance"] == {
@@ -95,11 +99,15 @@ async def test_a_second_sync_of_nothing_new_changes_no_answer(client: Client) ->
     paths = ("banking-accounts", "banking-credit-insights")
     before = [(await client.ask("GET", f"/api/v6/users/{user}/{path}")).body for path in paths]
     accounts = before[0]["result"]
-    rows = [await client.everything(f"/users/{user}/banking-accounts/{a['id']}/transactions") for a in accounts]
+    rows = [
+        await client.everything(f"/users/{user}/banking-accounts/{a['id']}/transactions") for a in accounts
+    ]
     await client.sync(user)
     after = [(await client.ask("GET", f"/api/v6/users/{user}/{path}")).body for path in paths]
     assert [a["balance"] for a in after[0]["result"]] == [a["balance"] for a in accounts]
-    assert rows == [await client.everything(f"/users/{user}/banking-accounts/{a['id']}/transactions") for a in accounts]
+    assert rows == [
+        await client.everything(f"/users/{user}/banking-accounts/{a['id']}/transactions") for a in accounts
+    ]
     assert before[1]["cash_flows"] == after[1]["cash_flows"]
 
 
@@ -111,9 +119,14 @@ async def test_twins_of_one_day_stay_two_and_the_bank_agrees(client: Client, ban
         truth = await response.json()
     held = 0
     for account in (await client.qard("GET", f"/users/{user}/banking-accounts"))["result"]:
-        held += (await client.qard("GET", f"/users/{user}/banking-accounts/{account['id']}/transactions"))["total"]
+        held += (await client.qard("GET", f"/users/{user}/banking-accounts/{account['id']}/transactions"))[
+            "total"
+        ]
     shown = [
-        row for account in truth["accounts"] for row in account["transactions"] if not row["coming"] and not row["deleted"]
+        row
+        for account in truth["accounts"]
+        for row in account["transactions"]
+        if not row["coming"] and not row["deleted"]
     ]
     assert held == len(shown)
 
@@ -137,7 +150,10 @@ async def test_two_currencies_are_never_mixed_and_a_null_balance_is_no_zero(clie
     yen = [account for account in accounts if account["currency"] == "JPY"]
     assert unknown and yen and yen[0]["balance"] == int(yen[0]["balance"])
     cashflow = await client.qard("GET", f"/users/{user}/banking-cashflow")
-    assert {cashflow["currency"], *(other["currency"] for other in cashflow["other_currencies"])} == {"EUR", "JPY"}
+    assert {cashflow["currency"], *(other["currency"] for other in cashflow["other_currencies"])} == {
+        "EUR",
+        "JPY",
+    }
 
     refused = await client.balances(user, expect=400)
     assert refused["code"] == "DATA_NOT_AVAILABLE"
@@ -155,13 +171,17 @@ async def test_the_account_lists_of_a_report_exclude_each_other(client: Client) 
     await client.connect(user, "salaried")
     await client.sync(user)
     ids = [a["id"] for a in (await client.qard("GET", f"/users/{user}/banking-accounts"))["result"]]
-    await client.balances(user, insights_account_ids=ids[:1], excluded_insights_account_ids=ids[1:2], expect=400)
+    await client.balances(
+        user, insights_account_ids=ids[:1], excluded_insights_account_ids=ids[1:2], expect=400
+    )
     one = await client.balances(user, insights_account_ids=ids[:1], excluded_insights_account_ids=[])
     assert [report["insights_account_ids"] for report in one["data"]["reports"]] == [ids[:1]]
     for field in ("insights_account_ids", "excluded_insights_account_ids"):
         answer = await client.balances(user, **{field: [ids[0], "somebody-elses"]}, expect=404)
         assert answer["code"] == "ACCOUNT_NOT_FOUND"
-    assert (await client.balances("6c03aff-8fa0046-ffae74-b0cbc-4d5fd1", expect=404))["code"] == "CONSUMER_NOT_FOUND"
+    assert (await client.balances("6c03aff-8fa0046-ffae74-b0cbc-4d5fd1", expect=404))[
+        "code"
+    ] == "CONSUMER_NOT_FOUND"
 
 
 async def test_only_one_connection_and_only_supported_types(client: Client) -> None:
@@ -199,7 +219,9 @@ async def test_a_callback_counts_once_and_only_for_its_own(client: Client) -> No
         callback.partition("&state")[0] + "&state=" + "A" * 64,
     ):
         assert (await client.come_back(forged)).status == 400
-    assert (await client.qard("GET", f"/users/{user}/data-connections/{connection['id']}"))["status"] == "CONNECTING"
+    assert (await client.qard("GET", f"/users/{user}/data-connections/{connection['id']}"))[
+        "status"
+    ] == "CONNECTING"
     assert (await client.come_back(callback)).status == 200
     assert (await client.come_back(callback)).status == 400
     async with client.session.get(connection["redirect_url"], allow_redirects=False) as response:
@@ -214,7 +236,9 @@ async def test_a_connection_of_somebody_else_at_the_bank_is_refused(client: Clie
     connection = await client.a_connection(user)
     own = await client.log_in(connection["redirect_url"], "salaried")
     mine = parse_qs(urlsplit(own).query)["connection_id"][0]
-    assert (await client.come_back(own.replace(f"connection_id={mine}", f"connection_id={foreign}"))).status == 400
+    assert (
+        await client.come_back(own.replace(f"connection_id={mine}", f"connection_id={foreign}"))
+    ).status == 400
     assert (await client.come_back(own)).status == 200
 
 
@@ -236,13 +260,17 @@ async def test_a_bank_that_wants_to_see_the_person_shows_everywhere(client: Clie
     async with client.session.get(f"{bank}/simulator/connections") as response:
         connections = (await response.json())["connections"]
     ours = max(connection["id"] for connection in connections)
-    async with client.session.post(f"{bank}/simulator/connections/{ours}/state", json={"state": "SCARequired"}) as response:
+    async with client.session.post(
+        f"{bank}/simulator/connections/{ours}/state", json={"state": "SCARequired"}
+    ) as response:
         assert response.ok
     latest = await client.sync(user)
     assert {(sync["status"], sync["status_reason"]) for sync in latest} == {("AUTH_ERROR", "sca_required")}
     connection = await client.qard("GET", f"/users/{user}/data-connections/{identity}")
     assert connection["status"] == "AUTH_ERROR" and connection["redirect_url"]
-    assert (await client.qard("GET", f"/users/{user}/banking-cashflow"))["currency"] is None, "a failure is no empty success"
+    assert (await client.qard("GET", f"/users/{user}/banking-cashflow"))["currency"] is None, (
+        "a failure is no empty success"
+    )
 
     await client.come_back(await client.log_in(connection["redirect_url"], "freelancer"))
     assert {sync["status"] for sync in await client.sync(user)} == {"SUCCESS"}
@@ -255,7 +283,9 @@ async def test_disconnecting_keeps_the_data_and_deleting_takes_it(client: Client
     path = f"/users/{user}/data-connections/{identity}"
     off = await client.qard("PATCH", path, {"status": "DISCONNECTED"})
     assert off["status"] == "DISCONNECTED" and off["redirect_url"] is None
-    assert (await client.qard("POST", f"/users/{user}/sync", expect=400))["error_code"] == "NO_CONNECTED_PROVIDER"
+    assert (await client.qard("POST", f"/users/{user}/sync", expect=400))[
+        "error_code"
+    ] == "NO_CONNECTED_PROVIDER"
     assert (await client.qard("GET", f"/users/{user}/banking-accounts"))["total"] > 0
     again = await client.qard("PATCH", path, {"status": "AUTH_REQUIRED"})
     assert again["redirect_url"]
@@ -280,7 +310,14 @@ async def test_an_erased_user_is_gone_at_every_door_and_at_the_bank(client: Clie
     async with asyncio.timeout(10):
         while await known_to_the_bank() != before:
             await asyncio.sleep(0.02)
-    for path in ("", "/data-connections", "/banking-accounts", "/banking-cashflow", "/banking-credit-insights", "/sync"):
+    for path in (
+        "",
+        "/data-connections",
+        "/banking-accounts",
+        "/banking-cashflow",
+        "/banking-credit-insights",
+        "/sync",
+    ):
         await client.qard("GET", f"/users/{user}{path}", expect=404)
     await client.balances(user, expect=404)
     assert (await client.qard("DELETE", f"/users/{user}", expect=404))["error_code"] == "NOT_FOUND"
@@ -377,7 +414,9 @@ async def test_a_token_that_the_bank_has_revoked_is_renewed_when_the_person_come
         async with client.session.post(f"{bank}/2.0/auth/renew", json=renewal) as response:
             assert response.ok, await response.text()
         latest = await client.sync(user)
-        assert {(sync["status"], sync["status_reason"]) for sync in latest} == {("AUTH_ERROR", "token_refused")}
+        assert {(sync["status"], sync["status_reason"]) for sync in latest} == {
+            ("AUTH_ERROR", "token_refused")
+        }
         path = f"/users/{user}/data-connections/{identity}"
         link = (await client.qard("GET", path))["redirect_url"]
         await client.come_back(await client.log_in(link, "salaried"))

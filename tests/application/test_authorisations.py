@@ -26,7 +26,17 @@ from application.refusals import Unavailable
 from domain.data_connection import OPENINGS_MAX, AuthorisationStarted, ConnectionConnected
 from domain.refusals import CredentialsMissing, LinkInvalid, NotFound, ProviderNotEnabled
 from tests.application.bank import credentials
-from tests.application.world import BI, DAY, HOUR, PUBLIC_URL, World, conflict, in_memory, state_in, unavailable
+from tests.application.world import (
+    BI,
+    DAY,
+    HOUR,
+    PUBLIC_URL,
+    World,
+    conflict,
+    in_memory,
+    state_in,
+    unavailable,
+)
 
 
 async def a_connection(world: World) -> tuple[str, str]:
@@ -160,7 +170,9 @@ async def test_a_provider_that_is_not_set_up_any_more_opens_nothing(world: World
 
 
 @pytest.mark.parametrize("method", ["create_user", "authorisation_url"])
-@pytest.mark.parametrize("error", [ProviderUnreachable("timeout", retry_after=7.0), ProviderRefused("config")])
+@pytest.mark.parametrize(
+    "error", [ProviderUnreachable("timeout", retry_after=7.0), ProviderRefused("config")]
+)
 async def test_a_provider_that_does_not_answer_leaves_nothing_and_the_link_stays_valid(
     any_world: World, method: str, error: Exception
 ) -> None:
@@ -202,7 +214,9 @@ async def test_a_user_whom_the_bank_does_not_know_any_more_is_made_anew(world: W
 
 
 @pytest.mark.parametrize("error", [ProviderRefused("config"), ProviderUnreachable("timeout")])
-async def test_a_user_who_could_not_be_renewed_is_no_reason_to_make_another(world: World, error: Exception) -> None:
+async def test_a_user_who_could_not_be_renewed_is_no_reason_to_make_another(
+    world: World, error: Exception
+) -> None:
     consumer_id, connection_id, _ = await world.connected()
     world.bank.fail("authorisation_url", AuthorisationNeeded("token_refused"))
     world.bank.fail("renew_user", error)
@@ -317,7 +331,9 @@ async def test_coming_back_from_a_first_time_without_a_connection_is_a_failure(w
     assert await failed_reason(world, consumer_id, connection_id) == "no_connection_returned"
 
 
-@pytest.mark.parametrize("how", ["used", "failed", "expired", "unknown", "cut", "of another", "after a restart"])
+@pytest.mark.parametrize(
+    "how", ["used", "failed", "expired", "unknown", "cut", "of another", "after a restart"]
+)
 async def test_a_state_that_is_not_good_changes_nothing(any_world: World, how: str) -> None:
     consumer_id, connection_id = await a_connection(any_world)
     state = await any_world.opened(consumer_id, connection_id)
@@ -413,7 +429,9 @@ async def test_a_connection_that_is_not_this_consumers_is_refused(world: World, 
 
 
 @pytest.mark.parametrize("error", [ProviderUnreachable("timeout"), AuthorisationNeeded("token_refused")])
-async def test_a_provider_that_cannot_say_whose_it_is_leaves_the_state_good(world: World, error: Exception) -> None:
+async def test_a_provider_that_cannot_say_whose_it_is_leaves_the_state_good(
+    world: World, error: Exception
+) -> None:
     consumer_id, connection_id = await a_connection(world)
     state = await world.opened(consumer_id, connection_id)
     reference = world.bank.connect("7301")

@@ -16,7 +16,9 @@ from tests.application.world import BI, TENANT, World, conflict, outcome_of
 
 async def register(world: World, key: str | None = None, **fields: Any) -> Any:
     fields = fields or {"name": "Boulangerie Test"}
-    return await consumers.register(world.services, world.asks(key, str(fields)), type=consumer.LEGAL, fields=fields)
+    return await consumers.register(
+        world.services, world.asks(key, str(fields)), type=consumer.LEGAL, fields=fields
+    )
 
 
 async def change(world: World, consumer_id: str, **fields: Any) -> Any:
@@ -48,7 +50,9 @@ async def test_without_auto_connect_a_consumer_begins_without_connections(world:
     assert "data_connections" not in world.live()
 
 
-async def test_with_auto_connect_a_consumer_begins_with_a_connection_to_be_authorised(any_world: World) -> None:
+async def test_with_auto_connect_a_consumer_begins_with_a_connection_to_be_authorised(
+    any_world: World,
+) -> None:
     await any_world.provider(auto_connect=True)
     consumer_id = await any_world.consumer()
     (row,) = any_world.live()["data_connections"]
@@ -101,7 +105,9 @@ async def test_a_natural_person_is_named_by_first_and_last_name(world: World) ->
     outcome = await consumers.register(
         world.services, world.asks(), type=consumer.NATURAL, fields={"first_name": "Ada", "last_name": "Test"}
     )
-    await consumers.change(world.services, world.asks(), streams.parse(outcome.stream).id, {"last_name": "L."})
+    await consumers.change(
+        world.services, world.asks(), streams.parse(outcome.stream).id, {"last_name": "L."}
+    )
     assert (await world.state(outcome.stream)).details.name == "Ada L."
 
 

@@ -36,7 +36,9 @@ from tests.application.world import BI, TENANT, World, conflict, outcome_of, una
 ALL = ("BANK_ACCOUNT", "BANK_TRANSACTION", "CASHFLOW", "CREDIT_INSIGHTS")
 
 
-async def request(world: World, consumer_id: str, *data_types: str, key: str | None = None, **more: Any) -> Any:
+async def request(
+    world: World, consumer_id: str, *data_types: str, key: str | None = None, **more: Any
+) -> Any:
     return await data_connections.request(
         world.services,
         world.asks(key, str(data_types)),
@@ -144,7 +146,9 @@ async def test_an_automatic_connection_that_was_given_up_can_be_made_by_who_adop
     assert (await world.names(outcome.stream)).count("ReauthorisationRequested") == 1
 
 
-async def test_a_request_is_refused_for_what_is_wrong_with_it(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_request_is_refused_for_what_is_wrong_with_it(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     consumer_id = await world.consumer()
     with pytest.raises(ProviderNotEnabled):
         await request(world, consumer_id, "CASHFLOW")

@@ -96,9 +96,7 @@ async def test_without_a_key_every_request_is_one_of_its_own(any_world: World) -
 
 async def test_a_key_that_is_in_flight_is_refused_and_free_afterwards(any_world: World) -> None:
     any_world.log.yields = lambda: 3
-    ended = await asyncio.gather(
-        *(register(any_world, key="one") for _ in range(3)), return_exceptions=True
-    )
+    ended = await asyncio.gather(*(register(any_world, key="one") for _ in range(3)), return_exceptions=True)
     assert sorted(type(end).__name__ for end in ended) == [*["IdempotencyKeyInFlight"] * 2, "Outcome"]
     assert (await register(any_world, key="one")).repeated
     assert registrations(any_world) == 1
@@ -216,7 +214,9 @@ async def test_recorded_times_do_not_go_back_when_the_clock_does(any_world: Worl
     other = await register(after)
     after.clock.at = MONDAY + HOUR
     await rename(after, consumer_id, "Boulangerie")
-    times = [recorded.recorded_at for recorded in await after.log.facts(streams.consumer(TENANT, consumer_id))]
+    times = [
+        recorded.recorded_at for recorded in await after.log.facts(streams.consumer(TENANT, consumer_id))
+    ]
     assert times == [MONDAY, MONDAY, MONDAY, MONDAY + HOUR]
     (recorded,) = await after.log.facts(other.stream)
     assert recorded.recorded_at == MONDAY - 2 * DAY
@@ -229,7 +229,9 @@ async def test_a_command_on_several_streams_is_not_before_any_of_them(any_world:
     await rename(any_world, consumer_id, "Pâtisserie")
     any_world.clock.at = MONDAY
     assert await any_world.sync(consumer_id) == "SUCCESS"
-    assert {change.stream for change in any_world.log.appends[-1].changes} >= {streams.consumer(TENANT, consumer_id)}
+    assert {change.stream for change in any_world.log.appends[-1].changes} >= {
+        streams.consumer(TENANT, consumer_id)
+    }
     assert any_world.log.appends[-1].recorded_at == MONDAY + HOUR
 
 
@@ -264,7 +266,9 @@ def long_history(world: World, aggregate: str) -> tuple[str, list[Any]]:
     times = range(SNAPSHOT_EVERY // 2 + 10)
     match aggregate:
         case "provider":
-            return streams.provider(TENANT, BI), [fact() for _ in times for fact in (ProviderEnabled, ProviderDisabled)]
+            return streams.provider(TENANT, BI), [
+                fact() for _ in times for fact in (ProviderEnabled, ProviderDisabled)
+            ]
         case "consumer":
             details = named(2 * len(times))
             return streams.consumer(TENANT, consumer_id), [
@@ -283,7 +287,10 @@ def long_history(world: World, aggregate: str) -> tuple[str, list[Any]]:
                     sync_id="s1", data_syncs=(data_connection.DataSync("d1", "CASHFLOW"),)
                 ),
                 data_connection.SyncSucceeded(sync_id="s0", watermark=MONDAY, accounts=("1", "2")),
-                *(RequestedDataTypesChanged(data_types=ALL[: 1 + number % 4]) for number in range(2 * len(times))),
+                *(
+                    RequestedDataTypesChanged(data_types=ALL[: 1 + number % 4])
+                    for number in range(2 * len(times))
+                ),
             ]
     return streams.consumer_account(TENANT, consumer_id, id), [
         AccountDiscovered(

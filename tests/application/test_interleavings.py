@@ -18,7 +18,6 @@ from application.refusals import Unavailable
 from application.synchronise import Synchroniser
 from domain import consumer, consumer_account, streams
 from domain.consumer import ConsumerErased
-from domain.data_connection import ConnectionDeleted
 from domain.fact import Erased
 from domain.refusals import NotFound, Refused
 from projections.accounts import key_of
@@ -27,7 +26,18 @@ from tests.application.world import BI, TENANT, Lasting, World, conflict, in_mem
 
 ALL = ("BANK_ACCOUNT", "BANK_TRANSACTION", "CASHFLOW", "CREDIT_INSIGHTS")
 KINDS = (
-    *("register", "rename", "group", "connect", "authorise", "disconnect", "types", "again", "delete", "erase"),
+    *(
+        "register",
+        "rename",
+        "group",
+        "connect",
+        "authorise",
+        "disconnect",
+        "types",
+        "again",
+        "delete",
+        "erase",
+    ),
     *("sync", "sync", "sync", "sync", "bank", "bank", "bank", "authorise", "wait", "wait", "wait"),
 )
 TRIES_MAX = 200
@@ -191,7 +201,9 @@ class Story:
         """Every registration that was acknowledged is a consumer, until it was erased."""
         facts = [recorded.fact for recorded in self.world.everything()]
         erased = {
-            recorded.stream for recorded in self.world.everything() if isinstance(recorded.fact, ConsumerErased)
+            recorded.stream
+            for recorded in self.world.everything()
+            if isinstance(recorded.fact, ConsumerErased)
         }
         assert facts.count(ConsumerErased()) == len(erased)
         registered = {row.id for row in self.world.live().get("consumers", ())}
@@ -222,7 +234,9 @@ class Story:
         assert shown == told
 
 
-async def the_story(clients: list[list[tuple[str, int]]], seed: int, share: float, crash_after: int | None) -> Story:
+async def the_story(
+    clients: list[list[tuple[str, int]]], seed: int, share: float, crash_after: int | None
+) -> Story:
     story = Story(in_memory(seed=seed), seed)
     await story.world.provider()
     begin = ("register", "connect", "authorise", "sync")
@@ -265,7 +279,9 @@ async def test_no_acknowledged_command_is_lost_or_doubled(
 async def test_said_twice_adds_nothing(clients: list[list[tuple[str, int]]], seed: int, share: float) -> None:
     story = await the_story(clients, seed, share, None)
     position = story.lasting.source.head()
-    kinds = {f"{name}-{number}": said for name, todo in enumerate(clients) for number, said in enumerate(todo)}
+    kinds = {
+        f"{name}-{number}": said for name, todo in enumerate(clients) for number, said in enumerate(todo)
+    }
     for world in (story.world, story.world.restarted()):
         story.world = world
         for key, (kind, slot) in kinds.items():
@@ -294,7 +310,10 @@ async def test_credentials_given_in_turn_end_with_the_last_whatever_the_storage_
         for _ in range(TRIES_MAX):
             try:
                 await providers.update_credentials(
-                    story.world.services, story.world.asks(str(number), secret), BI, credentials(secret=secret)
+                    story.world.services,
+                    story.world.asks(str(number), secret),
+                    BI,
+                    credentials(secret=secret),
                 )
                 break
             except Unavailable:

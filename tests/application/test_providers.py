@@ -13,7 +13,13 @@ from application.execute import credentials_of
 from application.refusals import Unavailable
 from domain import streams
 from domain.provider import CredentialsUpdated
-from domain.refusals import CredentialsMissing, InvalidRequest, NotFound, ProviderNotAvailable, UnsupportedSetting
+from domain.refusals import (
+    CredentialsMissing,
+    InvalidRequest,
+    NotFound,
+    ProviderNotAvailable,
+    UnsupportedSetting,
+)
 from tests.application.bank import credentials
 from tests.application.world import BI, TENANT, World, conflict, unavailable
 
@@ -28,7 +34,9 @@ async def references(world: World) -> list[str]:
     return [f.reference for f in await world.facts(STREAM) if isinstance(f, CredentialsUpdated)]
 
 
-async def test_credentials_are_stored_as_a_secret_and_the_fact_tells_their_names_alone(any_world: World) -> None:
+async def test_credentials_are_stored_as_a_secret_and_the_fact_tells_their_names_alone(
+    any_world: World,
+) -> None:
     await put(any_world, credentials())
     (fact,) = await any_world.facts(STREAM)
     assert fact.fields == ("client_id", "client_secret", "domain")

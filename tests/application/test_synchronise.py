@@ -77,7 +77,9 @@ async def test_a_first_sync_reads_everything_and_says_so_in_one_append(any_world
     assert any_world.live() == any_world.rebuilt()
 
 
-async def test_an_increment_asks_for_what_was_touched_since_the_watermark_with_overlap(any_world: World) -> None:
+async def test_an_increment_asks_for_what_was_touched_since_the_watermark_with_overlap(
+    any_world: World,
+) -> None:
     consumer_id, account = await fetched_once(any_world)
     any_world.clock.at += 3 * DAY
     any_world.bank.row("1", "r2")
@@ -281,7 +283,9 @@ async def test_one_iban_of_two_consumers_is_two_accounts(world: World) -> None:
 
 
 @pytest.mark.parametrize("order", ["gone first", "gone last"])
-async def test_an_account_that_the_bank_made_anew_stays_open_and_is_said_once(world: World, order: str) -> None:
+async def test_an_account_that_the_bank_made_anew_stays_open_and_is_said_once(
+    world: World, order: str
+) -> None:
     consumer_id, account = await fetched_once(world, iban=IBAN)
     reference = the_banks_connection(world)
     world.bank.change(reference, "1", deleted=True)
@@ -380,10 +384,13 @@ async def test_a_sync_without_credentials_or_without_a_user_is_refused_by_name(w
             world.secrets.held.pop(reference)
         ending = await world.sync(consumer_id)
         world.secrets.held.update(kept)
-        assert ending == {
-            "credentials": "FETCH_ERROR credentials_missing",
-            "user": "AUTH_ERROR not_authorised",
-        }[name]
+        assert (
+            ending
+            == {
+                "credentials": "FETCH_ERROR credentials_missing",
+                "user": "AUTH_ERROR not_authorised",
+            }[name]
+        )
 
 
 async def test_a_provider_that_was_disabled_is_not_asked(world: World) -> None:
@@ -537,7 +544,9 @@ async def test_what_is_deleted_during_the_fetch_gets_no_fact_any_more(
             case "erased":
                 await erase_consumer(services, asks, consumer_id)
             case "disconnected":
-                await data_connections.change(services, asks, consumer_id, connection_id, status="DISCONNECTED")
+                await data_connections.change(
+                    services, asks, consumer_id, connection_id, status="DISCONNECTED"
+                )
         head = any_world.lasting.source.head()
 
     any_world.bank.during(moment, gone)
@@ -550,7 +559,9 @@ async def test_what_is_deleted_during_the_fetch_gets_no_fact_any_more(
 
 
 @pytest.mark.parametrize("what", ["deleted", "erased"])
-async def test_what_is_deleted_just_before_the_rows_are_written_gets_none(any_world: World, what: str) -> None:
+async def test_what_is_deleted_just_before_the_rows_are_written_gets_none(
+    any_world: World, what: str
+) -> None:
     consumer_id, connection_id, _ = await with_rows(any_world, "r1")
     stream, sync_id = await any_world.request_sync(consumer_id)
 
@@ -667,7 +678,9 @@ async def test_a_sync_outlasts_read_models_that_are_behind_for_long(world: World
 
 @pytest.mark.parametrize("fact", [SyncStarted, SyncSucceeded])
 @pytest.mark.parametrize("written", [True, False])
-async def test_a_sync_outlasts_a_log_that_cannot_be_written(any_world: World, fact: type, written: bool) -> None:
+async def test_a_sync_outlasts_a_log_that_cannot_be_written(
+    any_world: World, fact: type, written: bool
+) -> None:
     consumer_id, _, _ = await with_rows(any_world, "r1")
     stream, sync_id = await any_world.request_sync(consumer_id)
     if written:
@@ -680,8 +693,6 @@ async def test_a_sync_outlasts_a_log_that_cannot_be_written(any_world: World, fa
         await asyncio.sleep(0.001)
     assert await any_world.ending(stream, sync_id) == "SUCCESS"
     assert len(await any_world.held(await any_world.only_account(consumer_id))) == 1
-
-
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,9 @@ ALL = ("BANK_ACCOUNT", "BANK_TRANSACTION", "CASHFLOW", "CREDIT_INSIGHTS")
 
 
 async def request(world: World, consumer_id: str, *data_types: str, key: str | None = None) -> Any:
-    return await syncs.request(world.services, world.asks(key, str(data_types)), consumer_id, data_types or None)
+    return await syncs.request(
+        world.services, world.asks(key, str(data_types)), consumer_id, data_types or None
+    )
 
 
 async def requested_types(world: World, consumer_id: str, *data_types: str) -> list[str]:
@@ -51,7 +53,9 @@ async def test_no_type_means_all(any_world: World) -> None:
         (["CASHFLOW", "CASHFLOW"], ["BANK_ACCOUNT", "BANK_TRANSACTION", "CASHFLOW"]),
     ],
 )
-async def test_a_type_brings_those_it_is_made_from(world: World, asked: list[str], requested: list[str]) -> None:
+async def test_a_type_brings_those_it_is_made_from(
+    world: World, asked: list[str], requested: list[str]
+) -> None:
     consumer_id, _, _ = await world.connected()
     assert await requested_types(world, consumer_id, *asked) == requested
 
@@ -154,7 +158,9 @@ async def test_nobody_syncs_who_is_unknown_or_anothers(any_world: World) -> None
         await request(any_world.of("rival"), consumer_id)
 
 
-async def test_a_consumer_older_than_auto_connect_gets_its_connection_with_the_next_sync(any_world: World) -> None:
+async def test_a_consumer_older_than_auto_connect_gets_its_connection_with_the_next_sync(
+    any_world: World,
+) -> None:
     await any_world.provider()
     consumer_id = await any_world.consumer()
     await providers.update_settings(any_world.services, any_world.asks(), BI, {"auto_connect": True})
@@ -202,7 +208,9 @@ async def test_a_request_that_met_a_conflict_is_one_sync(world: World) -> None:
     assert len(world.live()["pending_syncs"]) == 1
 
 
-async def test_a_sync_is_not_requested_through_a_connection_that_is_disconnected_meanwhile(world: World) -> None:
+async def test_a_sync_is_not_requested_through_a_connection_that_is_disconnected_meanwhile(
+    world: World,
+) -> None:
     consumer_id, connection_id, _ = await world.connected()
 
     async def disconnected() -> None:

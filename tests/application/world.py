@@ -270,7 +270,9 @@ class FoldedReadModels:
         self.asked_known.append(list(references))
         known, key = {}, key_of(account_id)
         for reference in references:
-            booked = next(iter(self.rows.find(transactions.TRANSACTIONS, "by_reference", key, reference)), None)
+            booked = next(
+                iter(self.rows.find(transactions.TRANSACTIONS, "by_reference", key, reference)), None
+            )
             held = booked or self.rows.get(transactions.PENDING, key, reference)
             removed = self.rows.get(transactions.REMOVED, key, reference)
             if row := held or removed:

@@ -40,9 +40,7 @@ class Bank:
     async def handle(self, request: web.Request) -> web.StreamResponse:
         body = await request.read()
         token = request.headers.get("Authorization")
-        self.asked.append(
-            Asked(request.method, request.raw_path, token, json.loads(body) if body else None)
-        )
+        self.asked.append(Asked(request.method, request.raw_path, token, json.loads(body) if body else None))
         step = self._steps.pop(0) if len(self._steps) > 1 else self._steps[0]
         if isinstance(step, web.StreamResponse):
             if isinstance(step, web.Response) and not self._steps[1:]:

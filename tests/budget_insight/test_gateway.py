@@ -250,9 +250,7 @@ async def test_what_is_new_is_read_in_one_list_for_all_accounts(
     ]
 
 
-async def test_links_relative_to_the_api_are_followed_below_it(
-    gateway_to: GatewayTo, bank: Bank
-) -> None:
+async def test_links_relative_to_the_api_are_followed_below_it(gateway_to: GatewayTo, bank: Bank) -> None:
     gateway = gateway_to(f"{bank.url}/bank/")
     bank.answers(
         page([row(1)], next="/users/me/transactions?offset=1"), page([row(2)], next="/2.0/x"), page([])
@@ -337,7 +335,9 @@ async def test_a_user_who_is_gone_is_deleted(gateway: BudgetInsightGateway, bank
     await gateway.delete_user(CREDENTIALS, USER)
 
 
-async def test_a_user_who_may_still_be_there_is_not_deleted(gateway: BudgetInsightGateway, bank: Bank) -> None:
+async def test_a_user_who_may_still_be_there_is_not_deleted(
+    gateway: BudgetInsightGateway, bank: Bank
+) -> None:
     bank.answers(error("invalidToken", 403), error("config", 400))
     with pytest.raises(ProviderRefused):
         await gateway.delete_user(CREDENTIALS, USER)

@@ -414,7 +414,12 @@ async def read(gateway: BudgetInsightGateway, **options: object) -> list[str]:
 
 @pytest.mark.parametrize(
     "answer",
-    [error("noAccount", 400), error("noAccount", 409), error("noaccount", 404), as_json({"code": "noAccount"})],
+    [
+        error("noAccount", 400),
+        error("noAccount", 409),
+        error("noaccount", 404),
+        as_json({"code": "noAccount"}),
+    ],
 )
 async def test_no_account_is_an_empty_list(
     gateway: BudgetInsightGateway, bank: Bank, answer: web.Response
@@ -427,7 +432,12 @@ async def test_no_account_is_an_empty_list(
 @pytest.mark.parametrize(
     "href",
     [
-        *("https://evil.example/2.0/x", "//evil.example/2.0/x", "http://127.0.0.1:1/2.0/x", "ftp://127.0.0.1/"),
+        *(
+            "https://evil.example/2.0/x",
+            "//evil.example/2.0/x",
+            "http://127.0.0.1:1/2.0/x",
+            "ftp://127.0.0.1/",
+        ),
         *("http://user@{host}/2.0/x", "http://:pass@{host}/2.0/x", "http://user@127.0.0.1/2.0/x"),
         *("javascript:alert(1)", "\\\\evil.example\\x", "/2.0/x y", "/2.0/é"),
         *("{bank}@evil.example/2.0/x", "{bank}.evil.example/2.0/x", "/2.0/x\r\nX: 1", "x" * 9_000, 5, ""),
@@ -464,7 +474,8 @@ async def test_links_for_ever_end_somewhere(
 
 
 @pytest.mark.parametrize(
-    "then", [error("bug", 500), html(200), error("noAccount", 409), error("forbidden", 403), page([{"id": 1}])]
+    "then",
+    [error("bug", 500), html(200), error("noAccount", 409), error("forbidden", 403), page([{"id": 1}])],
 )
 async def test_an_error_midway_is_never_a_short_result(
     gateway: BudgetInsightGateway, bank: Bank, then: web.Response
@@ -483,7 +494,9 @@ async def test_one_row_that_cannot_be_read_keeps_its_page_back(
     assert named(await failed(anext(pages))) == (UnexpectedAnswer, "unexpected_shape")
 
 
-@pytest.mark.parametrize("content", [{}, {"transactions": None}, {"transactions": {}}, {"transactions": [1]}, []])
+@pytest.mark.parametrize(
+    "content", [{}, {"transactions": None}, {"transactions": {}}, {"transactions": [1]}, []]
+)
 async def test_a_list_of_another_form_is_not_an_empty_one(
     gateway: BudgetInsightGateway, bank: Bank, content: object
 ) -> None:

@@ -307,9 +307,7 @@ class TestTransactions:
         assert translate.transaction(scripted.row(1, 9), account=None, exponents=exponents) is None
         assert translate.transaction(scripted.row(1, 2319), account="2318", exponents=exponents) is None
         with pytest.raises(UnexpectedAnswer):
-            translate.transaction(
-                scripted.row(1, id_account=None), account=None, exponents=exponents
-            )
+            translate.transaction(scripted.row(1, id_account=None), account=None, exponents=exponents)
 
     @pytest.mark.parametrize(
         "given", [{"date": "invalid"}, {"vdate": "2026-02-30"}, {"value": "abc"}, {"id": None}, {"id": 0}]

@@ -74,7 +74,7 @@ def test_two_accounts_without_evidence_are_two():
 
 def test_a_link_said_twice_is_one():
     given = folded(consumer, REGISTERED)
-    link = dict(account_id="a1", connection_id="c1", reference="2318", evidence=IBAN)
+    link = {"account_id": "a1", "connection_id": "c1", "reference": "2318", "evidence": IBAN}
     facts = consumer.link_account(given, **link)
     assert facts == (linked(),)
     assert consumer.link_account(folded(consumer, *facts, state=given), **link) == ()

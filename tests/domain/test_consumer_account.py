@@ -9,7 +9,16 @@ from domain import consumer_account as ca
 from domain.consumer_account import AccountDetails, Known, TransactionsFetched, record_transactions
 from domain.fact import Erased
 from domain.transactions import Batch, Transaction, batch_of
-from tests.domain.examples import MONDAY, TUESDAY, a_reading, a_transaction, an_account, folded, ids, known_after
+from tests.domain.examples import (
+    MONDAY,
+    TUESDAY,
+    a_reading,
+    a_transaction,
+    an_account,
+    folded,
+    ids,
+    known_after,
+)
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**40), 2**40) | st.text(max_size=8),
@@ -28,7 +37,9 @@ rows = st.builds(
     wording=st.none() | st.text(max_size=12),
     pending=st.booleans(),
     deleted=st.booleans(),
-    fields=st.dictionaries(st.sampled_from(["vdate", "comment", "last_update", "counterparty"]), json_values, max_size=4),
+    fields=st.dictionaries(
+        st.sampled_from(["vdate", "comment", "last_update", "counterparty"]), json_values, max_size=4
+    ),
 )
 
 
@@ -49,7 +60,13 @@ def test_a_reading_corrected_within_its_moment_is_news():
 
 
 def test_details_are_recorded_when_they_change():
-    request = dict(connection_id="c1", provider="budget_insight", reference="2318", currency="EUR", exponent=2)
+    request = {
+        "connection_id": "c1",
+        "provider": "budget_insight",
+        "reference": "2318",
+        "currency": "EUR",
+        "exponent": 2,
+    }
     first = ca.discover(ca.initial, **request, details=AccountDetails(name="A"))
     given = folded(ca, *first)
     assert ca.discover(given, **request, details=AccountDetails(name="A")) == ()
@@ -132,7 +149,9 @@ def test_what_is_held_is_what_the_bank_shows(fetched):
     expected = {reference: row for reference, row in shown.items() if not row.deleted}
     facts = record_transactions(fetched, {}, ids())
     held = {row.reference: row for fact in facts for _, row in fact.added.rows()}
-    assert held == {reference: msgspec.structs.replace(row, deleted=False) for reference, row in expected.items()}
+    assert held == {
+        reference: msgspec.structs.replace(row, deleted=False) for reference, row in expected.items()
+    }
     assert sum(row.amount or 0 for row in held.values()) == sum(row.amount or 0 for row in expected.values())
 
 
@@ -151,9 +170,16 @@ def test_columns_give_back_the_rows(transactions):
 
 
 def test_a_constant_column_is_one_value_and_keeps_its_type():
-    batch = batch_of([(b"a" * 16, a_transaction("1", fields={"f": 1})), (b"b" * 16, a_transaction("2", fields={"f": True}))])
+    batch = batch_of(
+        [
+            (b"a" * 16, a_transaction("1", fields={"f": 1})),
+            (b"b" * 16, a_transaction("2", fields={"f": True})),
+        ]
+    )
     assert batch.fields["f"] == [1, True]
-    batch = batch_of([(b"a" * 16, a_transaction("1", fields={"f": 1})), (b"b" * 16, a_transaction("2", fields={"f": 1}))])
+    batch = batch_of(
+        [(b"a" * 16, a_transaction("1", fields={"f": 1})), (b"b" * 16, a_transaction("2", fields={"f": 1}))]
+    )
     assert batch.fields["f"] == [1]
 
 

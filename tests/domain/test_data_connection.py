@@ -82,9 +82,7 @@ def test_an_automatic_connection_is_adopted_until_it_was_connected():
     assert facts == (dc.RequestedDataTypesChanged(data_types=("BANK_ACCOUNT",), skip_permissions=False),)
     adopted = folded(dc, *facts, state=automatic)
     assert dc.adopt(adopted, ("BANK_ACCOUNT",)) == ()
-    done = folded(
-        dc, STARTED, dc.ConnectionConnected(reference="512", provider_user="7301"), state=adopted
-    )
+    done = folded(dc, STARTED, dc.ConnectionConnected(reference="512", provider_user="7301"), state=adopted)
     with pytest.raises(ConnectionExists):
         dc.adopt(done, ("BANK_ACCOUNT",))
 

@@ -38,12 +38,16 @@ def test_amounts_are_exact_and_say_where_they_are_not(text, exponent, minor, kep
     assert money.read(Decimal(text), exponent) == (minor, kept)
 
 
-@pytest.mark.parametrize("text", ["NaN", "Infinity", "-Infinity", "1E+30", "92233720368547758.08", "1E+999999", "-1E+400"])
+@pytest.mark.parametrize(
+    "text", ["NaN", "Infinity", "-Infinity", "1E+30", "92233720368547758.08", "1E+999999", "-1E+400"]
+)
 def test_what_is_no_amount_is_refused(text):
     with pytest.raises(ValueError):
         money.read(Decimal(text), 2)
 
 
-@pytest.mark.parametrize(("currency", "exponent"), [("EUR", 2), ("JPY", 0), ("KWD", 3), ("CZK", 2), ("XXX", 2)])
+@pytest.mark.parametrize(
+    ("currency", "exponent"), [("EUR", 2), ("JPY", 0), ("KWD", 3), ("CZK", 2), ("XXX", 2)]
+)
 def test_each_currency_has_its_own_smallest_unit(currency, exponent):
     assert money.exponent_of(currency) == exponent

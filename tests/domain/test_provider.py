@@ -48,7 +48,9 @@ def test_an_unknown_setting_is_refused():
         provider.update_settings(provider.initial, provider.BUDGET_INSIGHT, {"turbo": True})
 
 
-@pytest.mark.parametrize("domain", ["demo", "demo-sandbox.biapi.pro", "BUDGET_INSIGHT_CUSTOM_DOMAIN", "a" * 63])
+@pytest.mark.parametrize(
+    "domain", ["demo", "demo-sandbox.biapi.pro", "BUDGET_INSIGHT_CUSTOM_DOMAIN", "a" * 63]
+)
 def test_a_domain_is_one_label_or_its_host(domain):
     provider.check_credentials(provider.BUDGET_INSIGHT, credentials(domain=domain))
 

@@ -43,7 +43,9 @@ async def append_for_ever(log: SqliteEventLog, index: int) -> None:
     while True:
         said = context(input_digest=b"i")
         fact = transactions(version % 40)
-        await log.append(append_of((account, version, [fact]), (other, version, [fact]), said=said, subject=account))
+        await log.append(
+            append_of((account, version, [fact]), (other, version, [fact]), said=said, subject=account)
+        )
         version += 1
         os.write(1, f"ack {account} {version} {said.command_id.hex()}\n".encode())
 

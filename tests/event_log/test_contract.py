@@ -14,7 +14,16 @@ from adapters.event_log.layout import leaf
 from adapters.event_log.mapper import SealedMapper, Unwritable
 from adapters.event_log.memory import MemoryEventLog
 from adapters.event_log.sqlite import SqliteEventLog
-from application.ports import Append, Appended, Command, Conflict, KeyDestroyed, KeyMissing, LogError, Snapshot
+from application.ports import (
+    Append,
+    Appended,
+    Command,
+    Conflict,
+    KeyDestroyed,
+    KeyMissing,
+    LogError,
+    Snapshot,
+)
 from domain import streams
 from domain.fact import Erased
 from projections.ports import Unreadable
@@ -66,7 +75,9 @@ async def test_a_stream_is_read_between_two_versions(log: Log):
 
 
 async def test_one_append_may_take_several_streams(log: Log):
-    appended = await log.append(append_of((ADA, 0, [REGISTERED]), (ADAS_ACCOUNT, 0, [CLOSED]), (ADA, 1, [CHANGED])))
+    appended = await log.append(
+        append_of((ADA, 0, [REGISTERED]), (ADAS_ACCOUNT, 0, [CLOSED]), (ADA, 1, [CHANGED]))
+    )
     assert appended == Appended(1, 3)
     assert [recorded.position for recorded in await log.facts(ADA)] == [1, 3]
     assert [recorded.position for recorded in await log.facts(ADAS_ACCOUNT)] == [2]
@@ -75,7 +86,9 @@ async def test_one_append_may_take_several_streams(log: Log):
 async def test_a_conflict_on_one_stream_writes_to_none(log: Log):
     await log.append(append_of((ADA, 0, [REGISTERED])))
     with pytest.raises(Conflict):
-        await log.append(append_of((BOB, 0, [REGISTERED]), (ADA, 0, [REGISTERED]), said=context(input_digest=b"i")))
+        await log.append(
+            append_of((BOB, 0, [REGISTERED]), (ADA, 0, [REGISTERED]), said=context(input_digest=b"i"))
+        )
     assert list(await log.facts(BOB)) == []
     assert await log.head() == 1
 
@@ -148,7 +161,11 @@ async def test_an_append_may_ask_that_nothing_came_below_a_prefix(log: Log):
 
 async def test_streams_are_found_by_their_beginning(log: Log):
     others = [streams.consumer_account("acme", "ada", id) for id in ("a", "b", "z")]
-    neighbours = [streams.consumer("acme", "adam"), streams.consumer("acme", "ad"), streams.provider("acme", "x")]
+    neighbours = [
+        streams.consumer("acme", "adam"),
+        streams.consumer("acme", "ad"),
+        streams.provider("acme", "x"),
+    ]
     for stream in [*others[::-1], ADA, *neighbours]:
         await log.append(append_of((stream, 0, [CLOSED, CLOSED])))
     assert list(await log.streams("acme/ada/")) == sorted([ADA, *others])
@@ -190,7 +207,12 @@ async def test_a_fact_whose_key_was_destroyed_is_erased(log: Log, keys: MemoryKe
     assert [recorded.fact for recorded in await log.facts(ADAS_ACCOUNT)] == [Erased("AccountClosed.1")]
     assert [recorded.fact for recorded in await log.facts(BOB)] == [REGISTERED]
     assert await log.snapshot(ADA) is None
-    assert [type(recorded.fact) for recorded in source.read(0, 10)] == [Erased, Erased, type(REGISTERED), type(ERASED)]
+    assert [type(recorded.fact) for recorded in source.read(0, 10)] == [
+        Erased,
+        Erased,
+        type(REGISTERED),
+        type(ERASED),
+    ]
 
 
 async def test_nothing_is_written_under_a_destroyed_key(log: Log, keys: MemoryKeys):
@@ -271,7 +293,10 @@ def test_concurrent_appends_are_as_if_one_came_after_the_other(kind: str, plans:
     async def run(log: Log) -> None:
         appends = [
             append_of(
-                *((streams.consumer("acme", name), version, [CHANGED] * count) for name, version, count in changes),
+                *(
+                    (streams.consumer("acme", name), version, [CHANGED] * count)
+                    for name, version, count in changes
+                ),
                 said=context(command_id=bytes([command]) * 16, input_digest=b"i"),
                 unchanged_since=None if since is None else ("acme/a/", since),
             )
@@ -285,7 +310,11 @@ def test_concurrent_appends_are_as_if_one_came_after_the_other(kind: str, plans:
 
     with tempfile.TemporaryDirectory() as folder:
         mapper = SealedMapper(MemoryKeys())
-        log = MemoryEventLog(mapper) if kind == "memory" else SqliteEventLog(Path(folder) / "log.sqlite3", mapper)
+        log = (
+            MemoryEventLog(mapper)
+            if kind == "memory"
+            else SqliteEventLog(Path(folder) / "log.sqlite3", mapper)
+        )
         try:
             asyncio.run(run(log))
         finally:

@@ -52,8 +52,8 @@ def test_nothing_of_a_fact_is_in_clear(mapper: SealedMapper):
 
 def test_an_envelope_is_an_array_in_clear(mapper: SealedMapper, keys: MemoryKeys):
     head, _ = split(sealed(mapper).state)
-    codec, recorded_at, actor, command_id, correlation_id, causation_id, key_id, nonce = msgspec.msgpack.decode(
-        head[1:]
+    codec, recorded_at, actor, command_id, correlation_id, causation_id, key_id, nonce = (
+        msgspec.msgpack.decode(head[1:])
     )
     assert (codec, actor, correlation_id, causation_id) == (PLAIN, "key:1", b"correlation", b"causation")
     assert recorded_at == 1_772_442_000_123_456
@@ -81,7 +81,11 @@ def test_no_nonce_is_used_twice(mapper: SealedMapper):
 
 @pytest.mark.parametrize(
     "place",
-    [(BOB, 2, "ConsumerDetailsChanged.1"), (ADA, 3, "ConsumerDetailsChanged.1"), (ADA, 2, "ConsumerRegistered.1")],
+    [
+        (BOB, 2, "ConsumerDetailsChanged.1"),
+        (ADA, 3, "ConsumerDetailsChanged.1"),
+        (ADA, 2, "ConsumerRegistered.1"),
+    ],
     ids=["stream", "version", "name"],
 )
 def test_a_body_opens_only_in_its_place(mapper: SealedMapper, place: tuple[str, int, str]):
@@ -223,7 +227,9 @@ def test_earlier_names_are_raised_step_by_step(mapper: SealedMapper, monkeypatch
     )
 
 
-def test_a_body_of_another_shape_is_named_and_not_quoted(mapper: SealedMapper, monkeypatch: pytest.MonkeyPatch):
+def test_a_body_of_another_shape_is_named_and_not_quoted(
+    mapper: SealedMapper, monkeypatch: pytest.MonkeyPatch
+):
     stored = sealed(mapper)
     monkeypatch.setattr(registry, "TYPES", {"ConsumerDetailsChanged.1": type(CLOSED)})
     with pytest.raises(Unreadable) as refused:

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from adapters.event_log import sqlite as module
 from adapters.durable_file import CannotOpen, read_back
+from adapters.event_log import sqlite as module
 from adapters.event_log.database import PRAGMAS, connect_writer
 from adapters.event_log.layout import leaf
 from adapters.event_log.mapper import SealedMapper, Unreadable
@@ -67,7 +67,13 @@ async def test_the_writers_own_connection_is_safe(sqlite_log: SqliteEventLog):
 
 @pytest.mark.parametrize(
     "setting",
-    ["synchronous=NORMAL", "secure_delete=FAST", "foreign_keys=OFF", "trusted_schema=ON", "journal_mode=DELETE"],
+    [
+        "synchronous=NORMAL",
+        "secure_delete=FAST",
+        "foreign_keys=OFF",
+        "trusted_schema=ON",
+        "journal_mode=DELETE",
+    ],
 )
 def test_a_setting_that_differs_is_refused_by_name(path: Path, setting: str):
     connection = connect_writer(path)
@@ -83,7 +89,9 @@ def test_storage_that_cannot_have_a_wal_is_refused(path: Path, monkeypatch: pyte
 
     class Deaf(sqlite3.Connection):
         def execute(self, statement: str, *values):
-            return super().execute("PRAGMA user_version" if statement == "PRAGMA synchronous=3" else statement, *values)
+            return super().execute(
+                "PRAGMA user_version" if statement == "PRAGMA synchronous=3" else statement, *values
+            )
 
     monkeypatch.setattr(sqlite3, "connect", lambda *args, **options: connect(*args, factory=Deaf, **options))
     with pytest.raises(CannotOpen, match="synchronous must be 3, and is 2"):
@@ -98,7 +106,9 @@ def test_a_second_service_is_refused_and_the_next_is_not(path: Path, keys: Memor
     SqliteEventLog(path, SealedMapper(keys)).close()
 
 
-def test_the_unsafe_switch_of_the_library_is_refused(path: Path, keys: MemoryKeys, monkeypatch: pytest.MonkeyPatch):
+def test_the_unsafe_switch_of_the_library_is_refused(
+    path: Path, keys: MemoryKeys, monkeypatch: pytest.MonkeyPatch
+):
     monkeypatch.setenv("POSTGRES_ENABLE_DB_FUNCTIONS", "n")
     with pytest.raises(CannotOpen, match="POSTGRES_ENABLE_DB_FUNCTIONS"):
         SqliteEventLog(path, SealedMapper(keys))
@@ -157,7 +167,9 @@ async def test_a_closed_log_is_read_again(path: Path, keys: MemoryKeys):
 
 
 @pytest.mark.parametrize("table", ["events", "leaves", "commands"])
-async def test_what_is_written_is_never_changed(sqlite_log: SqliteEventLog, insider: sqlite3.Connection, table: str):
+async def test_what_is_written_is_never_changed(
+    sqlite_log: SqliteEventLog, insider: sqlite3.Connection, table: str
+):
     await sqlite_log.append(append_of((ADA, 0, [REGISTERED]), said=context(input_digest=b"i")))
     column = {"events": "state", "leaves": "leaf", "commands": "input_digest"}[table]
     before = insider.execute(f"SELECT * FROM {table}").fetchall()
@@ -180,11 +192,15 @@ async def test_a_moved_or_damaged_fact_is_named(
 ):
     await sqlite_log.append(append_of((ADA, 0, [REGISTERED, CHANGED]), (BOB, 0, [REGISTERED])))
     insider.execute("DROP TRIGGER events_refuse_update")
-    insider.execute("UPDATE events SET state = (SELECT state FROM events WHERE position = 3) WHERE position = 1")
+    insider.execute(
+        "UPDATE events SET state = (SELECT state FROM events WHERE position = 3) WHERE position = 1"
+    )
     with pytest.raises(Unreadable, match=f"{ADA} version 1"):
         await sqlite_log.facts(ADA)
     assert source.read(0, 1) == [
-        projections.Unreadable(stream=ADA, version=1, position=1, name="ConsumerRegistered.1", reason="seal_broken")
+        projections.Unreadable(
+            stream=ADA, version=1, position=1, name="ConsumerRegistered.1", reason="seal_broken"
+        )
     ]
     assert [recorded.position for recorded in source.read(1, 10)] == [2, 3]
     first, *others = source.raw(0, 10)
@@ -292,7 +308,9 @@ async def test_a_full_disk_refuses_writes_and_nothing_else(sqlite_log: SqliteEve
 
 
 @pytest.mark.parametrize("pages", range(0, 40, 3))
-async def test_wherever_the_disk_becomes_full_an_append_is_whole_or_not_there(sqlite_log: SqliteEventLog, pages: int):
+async def test_wherever_the_disk_becomes_full_an_append_is_whole_or_not_there(
+    sqlite_log: SqliteEventLog, pages: int
+):
     def there(cursor) -> int:
         cursor.execute("PRAGMA page_count")
         return cursor.fetchone()[0]

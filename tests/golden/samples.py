@@ -64,7 +64,11 @@ ACCOUNT_DETAILS = consumer_account.AccountDetails(
 
 def transaction(index: int) -> Transaction:
     """A row of its own kind: pending or not, with and without amount, dates, text and fields."""
-    fields: dict[str, Any] = {"id_account": 7, "original_wording": f"CB ACHAT {index}", "coming": index % 2 == 0}
+    fields: dict[str, Any] = {
+        "id_account": 7,
+        "original_wording": f"CB ACHAT {index}",
+        "coming": index % 2 == 0,
+    }
     if index % 3:
         fields["counterparty"] = {"label": f"Épicerie {index}"}
     return Transaction(
@@ -128,7 +132,9 @@ FACTS: tuple[Fact, ...] = (
         accounts=("42", "43"),
     ),
     data_connection.SyncFailed(
-        sync_id="44444444-4444-4444-8444-444444444444", status=data_connection.FETCH_ERROR, reason="unreachable"
+        sync_id="44444444-4444-4444-8444-444444444444",
+        status=data_connection.FETCH_ERROR,
+        reason="unreachable",
     ),
     consumer_account.AccountDiscovered(
         connection_id=CONNECTION,

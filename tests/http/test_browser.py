@@ -34,7 +34,10 @@ async def secure() -> AsyncIterator[tuple[World, TestClient]]:
 
 def is_plain_page(response: object) -> bool:
     headers = response.headers  # type: ignore[attr-defined]
-    return headers["Content-Type"] == "text/html; charset=utf-8" and "script" not in headers["Content-Security-Policy"]
+    return (
+        headers["Content-Type"] == "text/html; charset=utf-8"
+        and "script" not in headers["Content-Security-Policy"]
+    )
 
 
 async def test_a_wrong_link_is_a_plain_page(call: Caller, anybody: Caller, world: World) -> None:
@@ -75,7 +78,13 @@ async def test_looking_does_not_open(call: Caller, anybody: Caller, world: World
 
 async def test_the_language_of_the_browser_is_the_banks(call: Caller, anybody: Caller) -> None:
     link, _ = await link_of(call)
-    for given, taken in (("en-GB,en;q=0.9", "en"), ("sv, de;q=0.5", "de"), ("*", "fr"), ("", "fr"), ("\u00e9", "fr")):
+    for given, taken in (
+        ("en-GB,en;q=0.9", "en"),
+        ("sv, de;q=0.5", "de"),
+        ("*", "fr"),
+        ("", "fr"),
+        ("\u00e9", "fr"),
+    ):
         _, _, response = await anybody("GET", link, Accept_Language=given)
         assert f"/{taken}/connect" in response.headers["Location"]
 
@@ -126,7 +135,9 @@ async def test_a_late_state_is_not_taken(call: Caller, anybody: Caller, world: W
     assert (await anybody("GET", f"/callback/budgea?state={world.bank.states[0]}&connection_id=7"))[0] == 400
 
 
-async def test_a_person_who_declines_returns_with_the_error(call: Caller, anybody: Caller, world: World) -> None:
+async def test_a_person_who_declines_returns_with_the_error(
+    call: Caller, anybody: Caller, world: World
+) -> None:
     link, path = await link_of(call, return_url="https://app.example")
     await anybody("GET", link)
     status, _, response = await anybody(

@@ -9,10 +9,10 @@ import jsonschema_rs
 import msgspec
 import pytest
 
-from adapters.http.services import Readiness, StalledConsumer
 from adapters.http.app import create_app
 from adapters.http.openapi import document
 from adapters.http.routes import ROUTES
+from adapters.http.services import Readiness, StalledConsumer
 from projections import answers
 from tests.http.conftest import CONNECTION, NOBODY, SYNC, Caller, connected, registered
 from tests.http.world import World
@@ -26,7 +26,9 @@ def test_the_router_and_the_document_have_the_same_routes(world: World) -> None:
         if route.resource is not None and route.method != "HEAD"
     }
     documented = {
-        (method.upper(), path) for path, operations in document(ROUTES)["paths"].items() for method in operations
+        (method.upper(), path)
+        for path, operations in document(ROUTES)["paths"].items()
+        for method in operations
     }
     assert routed == documented == {(route.method, route.path) for route in ROUTES}
 
@@ -46,7 +48,9 @@ def test_the_document_holds_together() -> None:
         for requirement in operation["security"]:
             assert set(requirement) <= set(made["components"]["securitySchemes"])
     assert "decimal" not in text
-    assert schemas["BankTransaction"]["properties"]["amount"] == {"anyOf": [{"type": "number"}, {"type": "null"}]}
+    assert schemas["BankTransaction"]["properties"]["amount"] == {
+        "anyOf": [{"type": "number"}, {"type": "null"}]
+    }
     assert schemas["Balances"]["properties"]["type"]["enum"] == ["BALANCES"]
     assert schemas["LegalUserBody"]["additionalProperties"] is False
 
@@ -86,7 +90,12 @@ async def test_answers_have_the_shapes_of_the_document(call: Caller, world: Worl
         ("POST", "/api/v6/users/{user_id}/sync", {"user_id": user}, None),
         ("GET", "/api/v6/users/{user_id}/sync", {"user_id": user}, None),
         ("GET", "/api/v6/users/{user_id}/sync/latest", {"user_id": user}, None),
-        ("POST", "/api/v6/users/{user_id}/data-connections", {"user_id": user}, msgspec.json.decode(CONNECTION)),
+        (
+            "POST",
+            "/api/v6/users/{user_id}/data-connections",
+            {"user_id": user},
+            msgspec.json.decode(CONNECTION),
+        ),
         ("GET", "/api/v6/users/{user_id}/data-connections", {"user_id": user}, None),
         ("GET", "/api/v6/users/{user_id}/banking-accounts", {"user_id": user}, None),
         ("GET", "/api/v6/users/{user_id}/banking-cashflow", {"user_id": user}, None),
@@ -101,7 +110,9 @@ async def test_answers_have_the_shapes_of_the_document(call: Caller, world: Worl
 
 
 def test_the_names_of_transaction_types_are_those_of_the_answers() -> None:
-    parameters = document(ROUTES)["paths"]["/api/v6/users/{user_id}/banking-accounts/{account_id}/transactions"]
+    parameters = document(ROUTES)["paths"][
+        "/api/v6/users/{user_id}/banking-accounts/{account_id}/transactions"
+    ]
     found = next(p for p in parameters["get"]["parameters"] if p["name"] == "transaction_type")
     assert tuple(found["schema"]["enum"]) == answers.TRANSACTION_TYPES
 
@@ -137,12 +148,19 @@ async def test_the_mark_of_a_provider_is_a_picture(call: Caller) -> None:
 
 async def test_health_and_readiness(anybody: Caller, world: World) -> None:
     assert (await anybody("GET", "/healthz"))[:2] == (200, {"status": "ok"})
-    assert (await anybody("GET", "/readyz"))[:2] == (200, {"ready": True, "missing": [], "stalled_consumers": []})
+    assert (await anybody("GET", "/readyz"))[:2] == (
+        200,
+        {"ready": True, "missing": [], "stalled_consumers": []},
+    )
     stalled = StalledConsumer(consumer=NOBODY, position=7, reason="seal_broken")
     world.readiness = Readiness(ready=False, missing=["projections are behind"], stalled_consumers=[stalled])
     status, answer, response = await anybody("GET", "/readyz")
     assert (status, response.headers["Retry-After"]) == (503, "1")
-    assert answer == {"ready": False, "missing": ["projections are behind"], "stalled_consumers": [{"consumer": NOBODY, "position": 7, "reason": "seal_broken"}]}
+    assert answer == {
+        "ready": False,
+        "missing": ["projections are behind"],
+        "stalled_consumers": [{"consumer": NOBODY, "position": 7, "reason": "seal_broken"}],
+    }
 
 
 async def test_metrics(call: Caller, anybody: Caller) -> None:

@@ -60,7 +60,10 @@ async def test_repeated_connections_syncs_and_deletions(call: Caller, world: Wor
     await call("GET", first["redirect_url"].removeprefix("http://passbook.example"))
     await call("GET", f"/callback/budgea?state={world.bank.states[-1]}&connection_id=7")
     world.clock.move(hours=1)
-    assert (await call("POST", f"{base}/data-connections", CONNECTION, Idempotency_Key="c"))[:2] == (201, first)
+    assert (await call("POST", f"{base}/data-connections", CONNECTION, Idempotency_Key="c"))[:2] == (
+        201,
+        first,
+    )
 
     status, queued, _ = await call("POST", f"{base}/sync", SYNC, Idempotency_Key="s")
     before = len(world.log.recorded)
@@ -82,7 +85,9 @@ async def test_a_link_that_is_handed_out_anew_is_valid(call: Caller, world: Worl
     await call("PUT", "/api/v6/providers/budget_insight/settings", {"auto_connect": True})
     user = await registered(call)
     world.clock.move(days=3)
-    _, adopted, _ = await call("POST", f"/api/v6/users/{user}/data-connections", CONNECTION, Idempotency_Key="c")
+    _, adopted, _ = await call(
+        "POST", f"/api/v6/users/{user}/data-connections", CONNECTION, Idempotency_Key="c"
+    )
     status, _, _ = await call("GET", adopted["redirect_url"].removeprefix("http://passbook.example"))
     assert status == 302
 
@@ -125,6 +130,8 @@ async def test_reading_what_was_written(call: Caller, world: World) -> None:
     assert (status, user["name"], response.headers["Log-Position"]) == (201, "Boulangerie", "2")
 
 
-async def test_a_users_stay_with_their_tenant_when_connected(call: Caller, theirs: Caller, world: World) -> None:
+async def test_a_users_stay_with_their_tenant_when_connected(
+    call: Caller, theirs: Caller, world: World
+) -> None:
     user, _ = await connected(call, world)
     assert (await theirs("POST", f"/api/v6/users/{user}/sync", SYNC, Idempotency_Key="x"))[0] == 404

@@ -43,7 +43,9 @@ def reports(answer: object) -> list[dict]:
 
 async def test_the_report_of_the_contract(user: str, report: Caller) -> None:
     status, answer, response = await report(
-        "POST", PATH, {"insights_consumer_id": user, "insights_account_ids": [FIRST]},
+        "POST",
+        PATH,
+        {"insights_consumer_id": user, "insights_account_ids": [FIRST]},
         Content_Type="application/json; charset=utf-8",
     )
     assert status == 200
@@ -67,7 +69,11 @@ async def test_the_report_of_the_contract(user: str, report: Caller) -> None:
 
 
 async def test_unknown_balances_are_refused_excluded_or_left_out(user: str, report: Caller) -> None:
-    for data in ({}, {"required_data_availability": "BALANCE_OR_AVAILABLE"}, {"required_data_availability": None}):
+    for data in (
+        {},
+        {"required_data_availability": "BALANCE_OR_AVAILABLE"},
+        {"required_data_availability": None},
+    ):
         status, answer, _ = await report("POST", PATH, {"insights_consumer_id": user, **data})
         assert (status, answer["code"]) == (400, "DATA_NOT_AVAILABLE")
         assert [error["code"] for error in answer["errors"]] == ["BALANCE_OR_AVAILABLE_MISSING"]

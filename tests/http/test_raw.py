@@ -63,7 +63,9 @@ REQUESTS = {
     "bad chunk": POST + b"Transfer-Encoding: chunked\r\n\r\n" + CANARY + b"\r\n{}\r\n0\r\n\r\n",
     "other transfer": POST + b"Transfer-Encoding: " + CANARY + b"\r\n\r\n{}",
     "unknown expectation": POST + b"Expect: " + CANARY + b"\r\nContent-Length: 2\r\n\r\n{}",
-    "expectation nowhere": b"POST /x HTTP/1.1\r\nHost: x\r\nExpect: " + CANARY + b"\r\nContent-Length: 2\r\n\r\n{}",
+    "expectation nowhere": b"POST /x HTTP/1.1\r\nHost: x\r\nExpect: "
+    + CANARY
+    + b"\r\nContent-Length: 2\r\n\r\n{}",
     "broken gzip": POST + b"Content-Encoding: gzip\r\nContent-Length: 4\r\n\r\n\x1f\x8bzz",
     "broken deflate": POST + b"Content-Encoding: deflate\r\nContent-Length: 4\r\n\r\nzzzz",
     "absolute elsewhere": b"GET http://evil.example/" + CANARY + b" HTTP/1.1\r\nHost: x\r\n\r\n",
@@ -76,7 +78,9 @@ REQUESTS = {
     "raw bytes": b"GET /api/v6/users/\xff\xfe" + CANARY + b" HTTP/1.1\r\nHost: x\r\n" + KEY + b"\r\n",
     "raw query": b"GET /api/v6/users?\xff\xfe=" + CANARY + b" HTTP/1.1\r\nHost: x\r\n" + KEY + b"\r\n",
     "key of bytes": b"GET /api/v6/users HTTP/1.1\r\nHost: x\r\nX-API-KEY: \xff\xfe" + CANARY + b"\r\n\r\n",
-    "upgrade": b"GET /api/v6/" + CANARY + b" HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n",
+    "upgrade": b"GET /api/v6/"
+    + CANARY
+    + b" HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n",
 }
 
 
@@ -99,13 +103,20 @@ async def test_a_bomb_is_refused_before_it_is_unpacked(client: TestClient) -> No
 
 
 async def test_a_body_without_a_length_is_capped(client: TestClient) -> None:
-    sent = POST + b"Transfer-Encoding: chunked\r\n\r\n" + (b"1000\r\n" + b" " * 4_096 + b"\r\n") * 20 + b"0\r\n\r\n"
+    sent = (
+        POST
+        + b"Transfer-Encoding: chunked\r\n\r\n"
+        + (b"1000\r\n" + b" " * 4_096 + b"\r\n") * 20
+        + b"0\r\n\r\n"
+    )
     assert status_of(await exchange(client, sent)) == 413
     small = POST + b'Transfer-Encoding: chunked\r\n\r\ne\r\n{"name":"abc"}\r\n0\r\n\r\n'
     assert status_of(await exchange(client, small)) == 201
 
 
-async def test_a_body_that_does_not_come_is_given_up(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_body_that_does_not_come_is_given_up(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(bodies, "BODY_SECONDS_MAX", 0.05)
     received = await exchange(client, POST + b'Content-Length: 20\r\n\r\n{"na')
     assert status_of(received) == 408

@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from tests.http.conftest import CONNECTION, CREDENTIALS, ENABLE, SETTINGS, SYNC, Caller, connected, enable, registered
+from tests.http.conftest import (
+    CONNECTION,
+    CREDENTIALS,
+    ENABLE,
+    SETTINGS,
+    SYNC,
+    Caller,
+    connected,
+    enable,
+    registered,
+)
 from tests.http.world import World
 
 
@@ -32,7 +42,12 @@ async def test_users_are_registered_changed_and_erased(call: Caller) -> None:
     status, user, response = await call(
         "POST",
         "/api/v6/users/legal",
-        {"name": "Boulangerie Test", "siren": "552100554", "country": "", "return_url": "https://app.example/done"},
+        {
+            "name": "Boulangerie Test",
+            "siren": "552100554",
+            "country": "",
+            "return_url": "https://app.example/done",
+        },
     )
     assert status == 201
     assert user["type"] == "LEGAL"
@@ -82,7 +97,9 @@ async def test_a_connection_is_requested_authorised_synced_and_deleted(call: Cal
     status, _, _ = await call("POST", f"/api/v6/users/{user}/sync", SYNC)
     assert status == 400
 
-    status, _, response = await call("GET", connection["redirect_url"].removeprefix("http://passbook.example"))
+    status, _, response = await call(
+        "GET", connection["redirect_url"].removeprefix("http://passbook.example")
+    )
     assert status == 302
     assert response.headers["Location"].startswith("https://webview.example/fr/connect?")
     assert response.headers["Referrer-Policy"] == "no-referrer"
@@ -99,12 +116,19 @@ async def test_a_connection_is_requested_authorised_synced_and_deleted(call: Cal
     )
     _, shown, _ = await call("GET", one)
     assert (shown["status"], shown["redirect_url"], shown["connected_at"]) == (
-        "CONNECTED", None, "2026-03-02 12:00:00",
+        "CONNECTED",
+        None,
+        "2026-03-02 12:00:00",
     )
 
     status, queued, _ = await call("POST", f"/api/v6/users/{user}/sync", SYNC)
     assert status == 201
-    assert [sync["data_type"] for sync in queued] == ["BANK_ACCOUNT", "BANK_TRANSACTION", "CASHFLOW", "CREDIT_INSIGHTS"]
+    assert [sync["data_type"] for sync in queued] == [
+        "BANK_ACCOUNT",
+        "BANK_TRANSACTION",
+        "CASHFLOW",
+        "CREDIT_INSIGHTS",
+    ]
     assert {sync["status"] for sync in queued} == {"QUEUED"}
     assert {sync["data_connection_id"] for sync in queued} == {connection["id"]}
     status, body, _ = await call("POST", f"/api/v6/users/{user}/sync")
@@ -117,7 +141,9 @@ async def test_a_connection_is_requested_authorised_synced_and_deleted(call: Cal
 
     status, changed, _ = await call("PATCH", one, {"status": "DISCONNECTED"})
     assert (status, changed["status"]) == (200, "DISCONNECTED")
-    status, changed, _ = await call("PATCH", one, {"status": "AUTH_REQUIRED", "requested_data_types": ["BANK_ACCOUNT"]})
+    status, changed, _ = await call(
+        "PATCH", one, {"status": "AUTH_REQUIRED", "requested_data_types": ["BANK_ACCOUNT"]}
+    )
     assert changed["requested_data_types"] == ["BANK_ACCOUNT"]
     assert changed["redirect_url"]
     status, body, _ = await call("PATCH", one, {"status": "CONNECTED"})

@@ -173,7 +173,9 @@ class MemoryReadModels:
         return {}
 
     async def stream_of_connection(self, connection_id: str) -> str | None:
-        return next((row.stream for row in self.rows.find(directory.CONNECTIONS, "by_id", connection_id)), None)
+        return next(
+            (row.stream for row in self.rows.find(directory.CONNECTIONS, "by_id", connection_id)), None
+        )
 
     async def consumer_gone(self, tenant: str, consumer_id: str) -> bool:
         return self.consumer(tenant, consumer_id) is None
@@ -271,7 +273,9 @@ class MemorySecrets:
         return self.held[reference][2] if reference in self.held else None
 
     async def find(self, scope: str, name: str) -> bytes | None:
-        return next((s for where, named, s in reversed(self.held.values()) if (where, named) == (scope, name)), None)
+        return next(
+            (s for where, named, s in reversed(self.held.values()) if (where, named) == (scope, name)), None
+        )
 
     async def forget_others(self, scope: str, name: str, keep: str) -> None: ...
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from adapters.event_log.mapper import SealedMapper
 from adapters.durable_file import PRAGMAS, CannotOpen
+from adapters.event_log.mapper import SealedMapper
 from adapters.keys.keyring import SqliteKeyRing
 from adapters.keys.master import MasterKey, derive
 from application.ports import KeyDestroyed, KeyMissing, LogUnavailable
@@ -23,7 +23,9 @@ SCOPES = ("acme", "acme/ada", "acme/ada/checking", "acme/ada/savings", "acme/ada
 
 def wrapped_keys(data: Path, scope: str) -> list[bytes]:
     connection = sqlite3.connect(data / "keys.sqlite3")
-    rows = connection.execute("SELECT wrapped FROM keys WHERE scope = ? OR scope LIKE ? || '/%'", (scope, scope))
+    rows = connection.execute(
+        "SELECT wrapped FROM keys WHERE scope = ? OR scope LIKE ? || '/%'", (scope, scope)
+    )
     found = [wrapped for (wrapped,) in rows if wrapped]
     connection.close()
     return found
@@ -163,7 +165,9 @@ async def test_traces_left_in_free_space_are_found_and_wiped(data: Path, keys: S
     assert trace not in (data / "keys.sqlite3").read_bytes()
 
 
-async def test_a_destruction_that_was_cut_short_is_remembered(data: Path, master: MasterKey, keys: SqliteKeyRing):
+async def test_a_destruction_that_was_cut_short_is_remembered(
+    data: Path, master: MasterKey, keys: SqliteKeyRing
+):
     await keys.announce_destruction("acme/ada")
     await keys.announce_destruction("acme/ada")
     await keys.announce_destruction("acme/bob")
@@ -205,7 +209,9 @@ async def test_another_process_notices_a_destruction(data: Path, master: MasterK
     elsewhere.close()
 
 
-async def test_another_process_sees_new_keys_and_makes_none(data: Path, master: MasterKey, keys: SqliteKeyRing):
+async def test_another_process_sees_new_keys_and_makes_none(
+    data: Path, master: MasterKey, keys: SqliteKeyRing
+):
     elsewhere = SqliteKeyRing(data / "keys.sqlite3", master, read_only=True)
     with pytest.raises(KeyMissing):
         elsewhere.for_writing("acme/ada")
@@ -238,7 +244,11 @@ def test_a_keyed_hash_depends_on_tenant_purpose_and_data(data: Path, master: Mas
     said = keys.keyed_hash("acme", "idempotency", b"data")
     assert len(said) == 32
     assert keys.keyed_hash("acme", "idempotency", b"data") == said
-    others = [("other", "idempotency", b"data"), ("acme", "account", b"data"), ("acme", "idempotency", b"datum")]
+    others = [
+        ("other", "idempotency", b"data"),
+        ("acme", "account", b"data"),
+        ("acme", "idempotency", b"datum"),
+    ]
     assert said not in [keys.keyed_hash(*other) for other in others]
     keys.close()
     again = SqliteKeyRing(data / "keys.sqlite3", master)

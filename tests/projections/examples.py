@@ -135,7 +135,9 @@ def registered(name: str = "Boulangerie Test") -> ConsumerRegistered:
     return ConsumerRegistered(type=consumer.LEGAL, details=Details(name=name, siren="552100554"))
 
 
-def discovered(kind: str = "CHECKING", currency: str = "EUR", exponent: int = 2, **more: Any) -> AccountDiscovered:
+def discovered(
+    kind: str = "CHECKING", currency: str = "EUR", exponent: int = 2, **more: Any
+) -> AccountDiscovered:
     return AccountDiscovered(
         connection_id=more.pop("connection_id", CONNECTION),
         provider="budget_insight",
@@ -175,7 +177,14 @@ def removed(*numbers: int) -> TransactionsFetched:
 # Random histories
 
 _KINDS = ("card", "order", "transfer", "check", "withdrawal", "unknown", "loan_payment", "summary_card")
-_WORDINGS = ("CB CARREFOUR 12/03 4974XXXXXXXX1234", "PRLV EDF 2024-01", "Loyer", "", "Ünïcode \"q\" \\ \n é", None)
+_WORDINGS = (
+    "CB CARREFOUR 12/03 4974XXXXXXXX1234",
+    "PRLV EDF 2024-01",
+    "Loyer",
+    "",
+    'Ünïcode "q" \\ \n é',
+    None,
+)
 _rows = st.builds(
     Transaction,
     reference=st.integers(0, 30).map(str),

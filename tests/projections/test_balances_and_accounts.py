@@ -8,7 +8,13 @@ import msgspec
 
 from adapters.read_models.memory import MemoryRows
 from domain.consumer import AccountLinked, AccountUnlinked, Evidence
-from domain.consumer_account import AccountClosed, AccountDetails, AccountDetailsChanged, AccountReopened, Owner
+from domain.consumer_account import (
+    AccountClosed,
+    AccountDetails,
+    AccountDetailsChanged,
+    AccountReopened,
+    Owner,
+)
 from projections import answers
 from projections.accounts import ACCOUNTS
 from projections.balances import BALANCES
@@ -105,7 +111,9 @@ def test_an_account_is_answered_in_full() -> None:
         fields={"id_type": 7},
     )
     history = a_history(
-        AccountDetailsChanged(details=details), reading(1523_42), fetched(a_row(1, 19_780, 5), a_row(2, 19_782, 5))
+        AccountDetailsChanged(details=details),
+        reading(1523_42),
+        fetched(a_row(1, 19_780, 5), a_row(2, 19_782, 5)),
     )
     assert msgspec.to_builtins(account_of(history), builtin_types=(int,)) == {
         "id": CHECKING,
@@ -147,7 +155,10 @@ def test_the_last_transaction_goes_back_when_it_is_removed() -> None:
 def test_an_account_is_fed_by_the_newest_link() -> None:
     def link(connection_id: str, reference: str) -> AccountLinked:
         return AccountLinked(
-            account_id=CHECKING, connection_id=connection_id, reference=reference, evidence=Evidence(kind="none")
+            account_id=CHECKING,
+            connection_id=connection_id,
+            reference=reference,
+            evidence=Evidence(kind="none"),
         )
 
     history = History().add(of_consumer(), registered(), link(CONNECTION, "1"))
@@ -165,7 +176,10 @@ def test_a_closed_account_is_listed_still() -> None:
     history = a_history(reading(5), AccountClosed(reason="disabled"))
     assert rows_of(history).get(ACCOUNTS, TENANT, ADA, CHECKING).closed == "disabled"
     assert account_of(history).id == CHECKING
-    assert rows_of(history.add(of_account(), AccountReopened())).get(ACCOUNTS, TENANT, ADA, CHECKING).closed is None
+    assert (
+        rows_of(history.add(of_account(), AccountReopened())).get(ACCOUNTS, TENANT, ADA, CHECKING).closed
+        is None
+    )
 
 
 def test_only_what_changed_is_written_again() -> None:

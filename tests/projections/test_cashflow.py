@@ -53,7 +53,13 @@ def a_history(*facts: Any) -> History:
 
 def test_without_any_account_there_is_nothing_but_the_shape() -> None:
     flow = cashflow_of(History().add(of_consumer(), registered()))
-    assert (flow.currency, flow.from_month, flow.net, flow.months, flow.accounts) == (None, None, None, [], [])
+    assert (flow.currency, flow.from_month, flow.net, flow.months, flow.accounts) == (
+        None,
+        None,
+        None,
+        [],
+        [],
+    )
     assert (flow.computed_at, flow.provider_name, flow.other_currencies) == (None, None, [])
 
 
@@ -72,7 +78,15 @@ def test_months_walk_back_from_the_last_reading_and_none_is_left_out() -> None:
     )
     assert (flow.from_month, flow.to_month) == ("2024-01", "2024-04")
     assert [
-        (m.month, str(m.income), str(m.expense), str(m.net), str(m.opening_balance), str(m.closing_balance), m.transactions_count)
+        (
+            m.month,
+            str(m.income),
+            str(m.expense),
+            str(m.net),
+            str(m.opening_balance),
+            str(m.closing_balance),
+            m.transactions_count,
+        )
         for m in flow.months
     ] == [
         ("2024-01", "2600.00", "-2100.05", "499.95", "510.55", "1010.50", 2),
@@ -80,7 +94,11 @@ def test_months_walk_back_from_the_last_reading_and_none_is_left_out() -> None:
         ("2024-03", "0.00", "-10.50", "-10.50", "1010.50", "1000.00", 1),
         ("2024-04", "0.00", "0.00", "0.00", "1000.00", "1000.00", 0),
     ]
-    assert (str(flow.total_income), str(flow.total_expense), str(flow.net)) == ("2600.00", "-2110.55", "489.45")
+    assert (str(flow.total_income), str(flow.total_expense), str(flow.net)) == (
+        "2600.00",
+        "-2110.55",
+        "489.45",
+    )
     assert (flow.provider_name, flow.data_connection_id) == ("budget_insight", CONNECTION)
     assert flow.computed_at == "2024-03-01 12:00:04"
 
@@ -134,7 +152,9 @@ def test_currencies_with_as_many_transactions_stand_in_alphabetical_order() -> N
 
 def test_rows_without_an_amount_and_pending_rows_count_nowhere() -> None:
     flow = cashflow_of(
-        a_history(fetched(a_row(1, JANUARY, None), a_row(2, MARCH, 5_00), a_row(3, JANUARY, 7_00, pending=True)))
+        a_history(
+            fetched(a_row(1, JANUARY, None), a_row(2, MARCH, 5_00), a_row(3, JANUARY, 7_00, pending=True))
+        )
     )
     assert [(month.month, month.transactions_count) for month in flow.months] == [("2024-03", 1)]
 
@@ -165,7 +185,9 @@ def test_a_day_whose_rows_are_all_gone_is_no_day_of_the_account() -> None:
 
 def test_sums_are_exact_beyond_63_bits() -> None:
     biggest = 2**63 - 1
-    flow = cashflow_of(a_history(fetched(a_row(1, MARCH, biggest), a_row(2, MARCH, biggest)), reading(-biggest)))
+    flow = cashflow_of(
+        a_history(fetched(a_row(1, MARCH, biggest), a_row(2, MARCH, biggest)), reading(-biggest))
+    )
     assert flow.net == Decimal(2 * biggest) / 100
     assert flow.months[0].opening_balance == Decimal(-3 * biggest) / 100
 

@@ -51,7 +51,9 @@ def references(generation: MemoryGeneration) -> list[str]:
 
 @pytest.mark.parametrize("facts_max", [1, 2, 100])
 @pytest.mark.parametrize("building", [False, True])
-def test_a_fact_that_cannot_be_read_stalls_its_consumer_and_nobody_else(facts_max: int, building: bool) -> None:
+def test_a_fact_that_cannot_be_read_stalls_its_consumer_and_nobody_else(
+    facts_max: int, building: bool
+) -> None:
     history = two_consumers().add(of_account(), fetched(a_row(1, MARCH_1, 5))).unreadable(of_account())
     history.add(of_account(), fetched(a_row(2, MARCH_1, 5)))
     history.add(of_account(SAVINGS, BOB), fetched(a_row(3, MARCH_1, 5)))
@@ -100,7 +102,9 @@ def test_a_stalled_consumer_who_is_erased_is_not_stalled_any_more() -> None:
 
 
 @pytest.mark.parametrize("facts_max", [1, 100])
-def test_a_fact_without_a_consumer_that_cannot_be_read_stops_the_generation_right_before_it(facts_max: int) -> None:
+def test_a_fact_without_a_consumer_that_cannot_be_read_stops_the_generation_right_before_it(
+    facts_max: int,
+) -> None:
     history = two_consumers().unreadable(PROVIDER).add(PROVIDER, provider.ProviderEnabled())
     generation = MemoryGeneration()
     with pytest.raises(Stopped) as stopped:
@@ -143,7 +147,10 @@ def test_progress_tells_position_head_and_transactions() -> None:
     history = two_consumers().add(of_account(), fetched(a_row(1, MARCH_1, 5), a_row(2, MARCH_1, 6)))
     told: list[tuple[int, int, int]] = []
     catch_up(
-        ListSource(history.recorded), MemoryGeneration(), facts_max=2, progress=lambda *seen: told.append(seen)
+        ListSource(history.recorded),
+        MemoryGeneration(),
+        facts_max=2,
+        progress=lambda *seen: told.append(seen),
     )
     assert told == [(2, 5, 0), (4, 5, 0), (5, 5, 2)]
 

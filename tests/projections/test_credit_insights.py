@@ -47,7 +47,12 @@ def insights_of(history: History) -> answers.CreditInsights:
 
 def test_without_data_there_is_nothing_but_the_shape() -> None:
     insights = insights_of(History().add(of_consumer(), registered()))
-    assert (insights.from_date, insights.to_date, insights.cash_flows, insights.computed_at) == (None, None, [], None)
+    assert (insights.from_date, insights.to_date, insights.cash_flows, insights.computed_at) == (
+        None,
+        None,
+        [],
+        None,
+    )
     assert insights.risks.overdraft.status == "insufficient_history"
     assert insights.risks.overdraft.duration is None
     assert insights.loans.repayments.status == "not_computed"
@@ -77,7 +82,10 @@ def test_flows_are_grouped_by_direction_type_and_wording() -> None:
             reading(0),
         )
     )
-    flows = [(f.type, f.label_root, f.total_amount, [str(c.amount) for c in f.calendar]) for f in insights.cash_flows]
+    flows = [
+        (f.type, f.label_root, f.total_amount, [str(c.amount) for c in f.calendar])
+        for f in insights.cash_flows
+    ]
     assert flows == [
         ("TRANSFER", "VIR SALAIRE", "2000.00", ["2000.00"]),
         ("DIRECT_DEBIT", "PRLV EDF REF", "-61.50", ["-30.00", "-31.50"]),
@@ -140,7 +148,9 @@ def test_without_rows_or_without_a_balance_there_is_no_figure() -> None:
 
 def test_the_days_of_accounts_are_summed() -> None:
     history = a_history(fetched(a_row(1, MARCH_1 - 1, -1_00)), reading(-1_00, limit=0))
-    history.add(of_account(SAVINGS), discovered("SAVINGS"), fetched(a_row(2, MARCH_1 - 2, -1_00)), reading(-5))
+    history.add(
+        of_account(SAVINGS), discovered("SAVINGS"), fetched(a_row(2, MARCH_1 - 2, -1_00)), reading(-5)
+    )
     overdraft = insights_of(history).risks.overdraft
     assert (overdraft.duration, overdraft.limit_assumed) == (2 + 3, True)
 
@@ -183,7 +193,9 @@ def test_hard_overdraft_is_what_a_walk_day_by_day_counts(
         ("CHQ 000123", "CHQ"),
     ],
 )
-def test_the_root_of_a_wording_has_no_dates_digits_masks_or_punctuation(wording: str | None, root: str) -> None:
+def test_the_root_of_a_wording_has_no_dates_digits_masks_or_punctuation(
+    wording: str | None, root: str
+) -> None:
     assert label_root(wording) == root
 
 
@@ -210,8 +222,12 @@ def test_flows_hold_each_row_of_the_year_once_and_sum_to_it(told: Any) -> None:
         ids = [row.id for flow in insights.cash_flows for row in flow.transactions]
         assert len(ids) == len(set(ids))
         for flow in insights.cash_flows:
-            assert sum(row.amount for row in flow.transactions) == sum(month.amount for month in flow.calendar)
-            assert [month.month for month in flow.calendar] == sorted({month.month for month in flow.calendar})
+            assert sum(row.amount for row in flow.transactions) == sum(
+                month.amount for month in flow.calendar
+            )
+            assert [month.month for month in flow.calendar] == sorted(
+                {month.month for month in flow.calendar}
+            )
         totals = [abs(float(flow.total_amount)) for flow in insights.cash_flows]
         assert totals == sorted(totals, reverse=True)
 

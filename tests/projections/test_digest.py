@@ -34,7 +34,11 @@ ROOT = Path(__file__).parent.parent.parent
 
 def a_history() -> History:
     rows = (a_row(number, MARCH_1 - number, 100 * number - 350, wording=f"w{number}") for number in range(8))
-    return History().add(of_consumer(), registered()).add(of_account(), discovered(), fetched(*rows), reading(5_00))
+    return (
+        History()
+        .add(of_consumer(), registered())
+        .add(of_account(), discovered(), fetched(*rows), reading(5_00))
+    )
 
 
 def rows_of(history: History) -> MemoryRows:
@@ -52,7 +56,11 @@ def test_one_cent_is_seen_and_named() -> None:
     changed = {name for name, held in digest(first).tables.items() if held != digest(second).tables[name]}
     assert changed == {"transactions"}
     difference = first_difference(first, second)
-    assert (difference.table, difference.columns, difference.presence) == ("transactions", ("amount",), "both")
+    assert (difference.table, difference.columns, difference.presence) == (
+        "transactions",
+        ("amount",),
+        "both",
+    )
     assert difference.key == row[:3]
     assert str(difference) == f"transactions {row.account.hex()}/{row.newest}/{row.id.hex()}: amount"
 

@@ -24,7 +24,14 @@ from domain.data_connection import (
     SyncSucceeded,
 )
 from projections import directory
-from projections.directory import CONNECTIONS, CONSUMERS, DATA_SYNCS, LATEST_DATA_SYNCS, PENDING_SYNCS, PROVIDERS
+from projections.directory import (
+    CONNECTIONS,
+    CONSUMERS,
+    DATA_SYNCS,
+    LATEST_DATA_SYNCS,
+    PENDING_SYNCS,
+    PROVIDERS,
+)
 from projections.models import fold
 from tests.projections.examples import (
     ADA,
@@ -57,7 +64,9 @@ def rows_of(history: History) -> MemoryRows:
 
 
 def the_connection(*facts: Any) -> directory.DataConnection:
-    return rows_of(History().add(of_connection(), REQUESTED, *facts)).get(CONNECTIONS, TENANT, ADA, CONNECTION)
+    return rows_of(History().add(of_connection(), REQUESTED, *facts)).get(
+        CONNECTIONS, TENANT, ADA, CONNECTION
+    )
 
 
 def test_a_provider_that_nobody_set_up_is_described_and_not_enabled() -> None:
@@ -78,7 +87,9 @@ def test_a_provider_is_as_its_tenant_set_it_up() -> None:
 
 def test_a_user_is_answered_as_it_was_registered_and_changed() -> None:
     history = History().add(of_consumer(), registered())
-    history.add(of_consumer(), consumer.ConsumerDetailsChanged(details=consumer.Details(name="Two", siren=None)))
+    history.add(
+        of_consumer(), consumer.ConsumerDetailsChanged(details=consumer.Details(name="Two", siren=None))
+    )
     answer = directory.user_answer(rows_of(history).get(CONSUMERS, TENANT, ADA))
     assert (answer.id, answer.type, answer.name, answer.siren) == (ADA, "LEGAL", "Two", None)
     assert (answer.created_at, answer.updated_at) == ("2024-03-01 12:00:01", "2024-03-01 12:00:02")
@@ -97,7 +108,11 @@ def test_a_connection_that_failed_says_why_until_it_is_tried_again() -> None:
 def test_a_connected_connection_says_since_when() -> None:
     row = the_connection(STARTED, ConnectionConnected(reference="512", provider_user="7301"))
     answer = directory.connection_answer(row, None)
-    assert (answer.status, answer.connected_at, answer.redirect_url) == (CONNECTED, "2024-03-01 12:00:03", None)
+    assert (answer.status, answer.connected_at, answer.redirect_url) == (
+        CONNECTED,
+        "2024-03-01 12:00:03",
+        None,
+    )
     assert answer.requested_data_types == list(ALL)
     assert (answer.user_id, answer.id) == (ADA, CONNECTION)
 
@@ -114,7 +129,9 @@ def test_a_row_follows_its_aggregate(told: Any) -> None:
         for fact in history.facts_of(stream):
             state = data_connection.apply(state, fact)
         row = rows.get(CONNECTIONS, tenant, owner, id)
-        erased = any(isinstance(r.fact, consumer.ConsumerErased) for r in history.recorded if owner in r.stream)
+        erased = any(
+            isinstance(r.fact, consumer.ConsumerErased) for r in history.recorded if owner in r.stream
+        )
         if erased or not isinstance(state, data_connection.Requested):
             assert row is None
             continue
@@ -130,9 +147,17 @@ def test_a_row_follows_its_aggregate(told: Any) -> None:
         ((), "QUEUED", None, False),
         ((SyncStarted(sync_id=SYNC.sync_id, attempt=1),), "FETCHING", None, False),
         ((SyncSucceeded(sync_id=SYNC.sync_id),), "SUCCESS", None, True),
-        ((SyncFailed(sync_id=SYNC.sync_id, status="FETCH_ERROR", reason="timeout"),), "FETCH_ERROR", "timeout", True),
         (
-            (SyncFailed(sync_id=SYNC.sync_id, status="AUTH_ERROR", reason="x"), AuthorisationFailed(reason="x")),
+            (SyncFailed(sync_id=SYNC.sync_id, status="FETCH_ERROR", reason="timeout"),),
+            "FETCH_ERROR",
+            "timeout",
+            True,
+        ),
+        (
+            (
+                SyncFailed(sync_id=SYNC.sync_id, status="AUTH_ERROR", reason="x"),
+                AuthorisationFailed(reason="x"),
+            ),
             "AUTH_ERROR",
             "x",
             True,
@@ -150,7 +175,9 @@ def test_a_data_sync_per_type_follows_its_sync(facts: Any, status: str, reason: 
 
 
 def test_the_latest_sync_of_a_type_replaces_the_one_before() -> None:
-    later = msgspec.structs.replace(SYNC, sync_id=uuid(4, 2), data_syncs=(DataSync(uuid(5, 9), "BANK_ACCOUNT"),))
+    later = msgspec.structs.replace(
+        SYNC, sync_id=uuid(4, 2), data_syncs=(DataSync(uuid(5, 9), "BANK_ACCOUNT"),)
+    )
     rows = rows_of(History().add(of_connection(), REQUESTED, SYNC, later))
     latest = {row.data_type: row.id for row in rows.scan(LATEST_DATA_SYNCS, TENANT, ADA)}
     assert latest == {"BANK_ACCOUNT": uuid(5, 9), "BANK_TRANSACTION": uuid(5, 2)}

@@ -132,10 +132,14 @@ def test_an_erased_consumer_leaves_no_row_in_any_table(told: Any) -> None:
 
 def test_a_connection_is_deleted_with_the_accounts_that_only_it_feeds() -> None:
     history = History().add(of_consumer(), registered(), a_link())
-    history.add(of_account(), discovered(), fetched(a_row(1, 19_000, -100), a_row(2, 19_000, 1, pending=True)))
+    history.add(
+        of_account(), discovered(), fetched(a_row(1, 19_000, -100), a_row(2, 19_000, 1, pending=True))
+    )
     history.add(of_account(), removed(1), reading(5))
     history.add(of_connection(), ConnectionRequested(provider="budget_insight", data_types=ALL))
-    history.add(of_connection(), SyncRequested(sync_id=uuid(4, 1), data_syncs=(DataSync(uuid(5, 1), ALL[0]),)))
+    history.add(
+        of_connection(), SyncRequested(sync_id=uuid(4, 1), data_syncs=(DataSync(uuid(5, 1), ALL[0]),))
+    )
     held = values_of(live(history))
     assert {CHECKING, CONNECTION, key_of(CHECKING), uuid(4, 1), uuid(5, 1)} <= held
     history.add(of_account(), AccountClosed(reason=CONNECTION_DELETED))

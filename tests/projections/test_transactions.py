@@ -190,7 +190,9 @@ def test_a_removed_row_leaves_its_reference_and_comes_back_under_its_id() -> Non
 
 
 def test_the_furthest_value_day_is_noted() -> None:
-    rows = rows_after(fetched(a_row(1, 100, 1, value_on=90), a_row(2, 100, 1, value_on=103), a_row(3, 100, 1)))
+    rows = rows_after(
+        fetched(a_row(1, 100, 1, value_on=90), a_row(2, 100, 1, value_on=103), a_row(3, 100, 1))
+    )
     assert [row.days for row in rows.scan(SHIFTS)] == [10]
 
 
@@ -232,10 +234,15 @@ def assert_same_rows(first: MemoryRows, second: MemoryRows) -> None:
 
 
 def test_a_batch_is_read_as_its_rows_are() -> None:
-    rows = [a_row(number, 19_000 + number, number * 7, value_on=None if number % 2 else 19_010) for number in range(5)]
+    rows = [
+        a_row(number, 19_000 + number, number * 7, value_on=None if number % 2 else 19_010)
+        for number in range(5)
+    ]
     batch = batch_of(rows)
     kept = {row.id: row for row in rows_after(fetched(*rows)).scan(TRANSACTIONS, KEY)}
     for id, transaction in batch.rows():
         assert isinstance(transaction, Transaction)
-        assert -kept[id].newest == (transaction.booked_on if transaction.value_on is None else transaction.value_on)
+        assert -kept[id].newest == (
+            transaction.booked_on if transaction.value_on is None else transaction.value_on
+        )
         assert kept[id].digest == transaction.digest()

@@ -40,8 +40,12 @@ from tests.projections.examples import (
 def a_history() -> History:
     rows = (a_row(number, MARCH_1 - number, 100 * number - 999, kind="card") for number in range(300))
     history = History().add(of_consumer(), registered()).add(of_account(), discovered(), fetched(*rows))
-    history.add(of_account(), modified(a_row(3, MARCH_1, -1), a_row(4, MARCH_1, 5, pending=True)), removed(5, 6))
-    history.add(of_consumer(BOB), registered()).add(of_account(SAVINGS, BOB), discovered("SAVINGS"), reading(9_00))
+    history.add(
+        of_account(), modified(a_row(3, MARCH_1, -1), a_row(4, MARCH_1, 5, pending=True)), removed(5, 6)
+    )
+    history.add(of_consumer(BOB), registered()).add(
+        of_account(SAVINGS, BOB), discovered("SAVINGS"), reading(9_00)
+    )
     return history
 
 
@@ -53,7 +57,11 @@ def test_the_first_generation_is_built_from_the_log_alone(tmp_path: Path) -> Non
     assert told == [(8, 8, 304)]
     assert pointer.current(directory) == 1
     assert os.stat(directory).st_mode & 0o777 == 0o700
-    assert sorted(path.name for path in directory.iterdir()) == ["current", "generation-1.sqlite3", "rebuild.lock"]
+    assert sorted(path.name for path in directory.iterdir()) == [
+        "current",
+        "generation-1.sqlite3",
+        "rebuild.lock",
+    ]
 
 
 def test_a_rebuild_is_equal_to_what_was_live(tmp_path: Path) -> None:

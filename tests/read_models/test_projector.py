@@ -116,7 +116,9 @@ def test_it_looks_by_itself(running: Running) -> None:
 
 
 def test_it_goes_on_with_the_generation_that_a_rebuild_switched_to(running: Running) -> None:
-    running.history.add(of_consumer(), registered()).add(of_account(), discovered(), fetched(a_row(1, MARCH_1, 5)))
+    running.history.add(of_consumer(), registered()).add(
+        of_account(), discovered(), fetched(a_row(1, MARCH_1, 5))
+    )
     running.write()
     running.reported(3)
     built = rebuild(ListSource(running.history.recorded), running.directory)
@@ -146,7 +148,9 @@ def test_an_erasure_reaches_the_generation_kept_for_a_rollback(running: Running)
 
 def test_what_comes_before_a_fact_that_stops_everything_can_be_read(tmp_path: Path) -> None:
     (tmp_path / "log").touch()
-    history = History().add(of_consumer(), registered()).unreadable(streams.provider(TENANT, "budget_insight"))
+    history = (
+        History().add(of_consumer(), registered()).unreadable(streams.provider(TENANT, "budget_insight"))
+    )
     running = Running(tmp_path, history.add(of_consumer(BOB), registered()))
     running.reported(1)
     assert running.ask.position() == 1 and running.ask.consumers(TENANT, 1, 20)[0] == 1

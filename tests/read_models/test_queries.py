@@ -133,7 +133,10 @@ def test_pages_one_after_the_other_are_all_rows_in_order(
         assert len(bodies) == per_page
         page += 1
     assert found == expected
-    assert live.ask.transactions(TENANT, ADA, CHECKING, page + 1, per_page, from_day, to_day, type) == (total, [])
+    assert live.ask.transactions(TENANT, ADA, CHECKING, page + 1, per_page, from_day, to_day, type) == (
+        total,
+        [],
+    )
     live.close()
 
 
@@ -178,7 +181,12 @@ def test_a_page_steps_over_the_rows_of_one_month_at_most(live: Live) -> None:
 
 @pytest.mark.parametrize(
     ("tenant", "consumer", "account"),
-    [("other", ADA, CHECKING), (TENANT, BOB, CHECKING), (TENANT, ADA, SAVINGS), (TENANT, ADA, "no id at all")],
+    [
+        ("other", ADA, CHECKING),
+        (TENANT, BOB, CHECKING),
+        (TENANT, ADA, SAVINGS),
+        (TENANT, ADA, "no id at all"),
+    ],
 )
 def test_nobody_elses_account_is_there(live: Live, tenant: str, consumer: str, account: str) -> None:
     an_account(live, fetched(a_row(1, MARCH_1, 5)))
@@ -266,7 +274,9 @@ async def test_a_consumer_is_gone_when_no_row_is_left(live: Live) -> None:
 
 async def test_erased_data_is_in_no_file_any_more(live: Live) -> None:
     secret = "Zanzibar Import-Export"
-    an_account(live, fetched(*(a_row(n, MARCH_1 - n, 5, wording=f"{secret} {n}") for n in range(500))), reading(7))
+    an_account(
+        live, fetched(*(a_row(n, MARCH_1 - n, 5, wording=f"{secret} {n}") for n in range(500))), reading(7)
+    )
     live.tell(of_consumer(BOB), registered(secret)).tell(of_consumer(BOB), ConsumerErased())
     assert any(secret.encode() in path.read_bytes() for path in live.directory.iterdir())
     live.tell(of_consumer(), ConsumerErased())

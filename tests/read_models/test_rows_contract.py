@@ -47,7 +47,9 @@ def open_generation(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[
         generation.close()
 
 
-def a_book(place: int = 1, title: str = "Émile", room: str = "study", shelf: bytes = b"\x01", pages: int | None = 7) -> Shelf:
+def a_book(
+    place: int = 1, title: str = "Émile", room: str = "study", shelf: bytes = b"\x01", pages: int | None = 7
+) -> Shelf:
     return Shelf(room, shelf, place, title, pages)
 
 
@@ -98,7 +100,9 @@ def test_a_scan_is_in_key_order_and_bounded_by_the_next_field(open_generation: O
 def test_rows_are_deleted_by_key_or_by_the_beginning_of_one(open_generation: Open) -> None:
     generation = open_generation()
     rows = generation.begin()
-    rows.put_many(BOOKS, [a_book(place) for place in range(3)] + [a_book(9, shelf=b"\x02"), a_book(9, room="attic")])
+    rows.put_many(
+        BOOKS, [a_book(place) for place in range(3)] + [a_book(9, shelf=b"\x02"), a_book(9, room="attic")]
+    )
     rows.put(BOOKS, a_book(3))
     rows.delete(BOOKS, "study", b"\x01", 2)
     assert rows.get(BOOKS, "study", b"\x01", 2) is None
@@ -184,7 +188,9 @@ _steps = st.one_of(
 
 @given(steps=st.lists(_steps, max_size=40))
 @pytest.mark.parametrize("building", [False, True])
-def test_memory_and_sqlite_answer_alike(building: bool, steps: list[tuple[Any, ...]], tmp_path_factory: Any) -> None:
+def test_memory_and_sqlite_answer_alike(
+    building: bool, steps: list[tuple[Any, ...]], tmp_path_factory: Any
+) -> None:
     path = tmp_path_factory.mktemp("rows") / "generation-1.sqlite3"
     generations = [MemoryGeneration(), SqliteGeneration(path, TABLES, building=building)]
     position = 0

@@ -57,9 +57,7 @@ class Api:
         self.session = session
         self.base = base
 
-    async def call(
-        self, method: str, path: str, token: str | None = None, **options: Any
-    ) -> Answer:
+    async def call(self, method: str, path: str, token: str | None = None, **options: Any) -> Answer:
         headers = dict(options.pop("headers", {}))
         if token is not None:
             headers["Authorization"] = f"Bearer {token}"
@@ -142,7 +140,5 @@ def berka() -> Path:
     shared = Path(os.environ.get("PASSBOOK_SHARED_DATA") or beside)
     folder = shared / "berka-pkdd99"
     if not folder.is_dir():
-        pytest.skip(
-            "the Berka data is not here: set PASSBOOK_SHARED_DATA to the shared data folder"
-        )
+        pytest.skip("the Berka data is not here: set PASSBOOK_SHARED_DATA to the shared data folder")
     return folder

@@ -94,9 +94,7 @@ async def test_loans_show_their_schedule(api):
 async def test_expanding_shows_what_belongs_to_a_connection(api):
     token = await api.user()
     connection = await api.connect(token, "salaried")
-    await api.post(
-        f"{ACCOUNTS}/{(await api.accounts(token))[1]['id']}", token, json={"disabled": True}
-    )
+    await api.post(f"{ACCOUNTS}/{(await api.accounts(token))[1]['id']}", token, json={"disabled": True})
     expand = "expand=connector,sources,accounts[transactions],all_accounts"
     shown = (await api.get(f"{CONNECTIONS}/{connection}?{expand}", token)).body
     assert shown["connector"]["name"] == "Banque de l'Horizon"

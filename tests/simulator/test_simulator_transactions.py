@@ -205,9 +205,7 @@ async def test_every_alias_of_a_list_answers_the_same(api, token):
     assert by_connection.body["transactions"] == whole
     expected = [row for row in whole if row["id_account"] == account]
     for path in (f"/2.0/users/me/accounts/{account}", f"{nested}/accounts/{account}"):
-        assert (await api.get(f"{path}/transactions?limit=1000", token)).body[
-            "transactions"
-        ] == expected
+        assert (await api.get(f"{path}/transactions?limit=1000", token)).body["transactions"] == expected
     single = await api.get(f"{nested}/accounts/{account}/transactions/{whole[0]['id']}", token)
     assert single.body == whole[0]
 
@@ -248,12 +246,10 @@ def a_long_history(folder, rows):
         "account_id,district_id,frequency,date\n7,1,POPLATEK MESICNE,1993-01-01\n"
     )
     header = (
-        "trans_id,account_id,date,seq,type,operation,amount,balance,k_symbol,bank,"
-        "partner_account,slice\n"
+        "trans_id,account_id,date,seq,type,operation,amount,balance,k_symbol,bank,partner_account,slice\n"
     )
     lines = [
-        f"{n + 1},7,1993-{n // 200 + 1:02d}-15,{n},PRIJEM,VKLAD,1.00,{n + 1}.00,,,,A\n"
-        for n in range(rows)
+        f"{n + 1},7,1993-{n // 200 + 1:02d}-15,{n},PRIJEM,VKLAD,1.00,{n + 1}.00,,,,A\n" for n in range(rows)
     ]
     with gzip.open(folder / "transactions.csv.gz", "wt") as file:
         file.write(header + "".join(lines))

@@ -7,7 +7,16 @@ from collections.abc import Sequence
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
-from adapters.budget_insight.simulator import accounts, auth, balances, connections, connectors, control, transactions, webview
+from adapters.budget_insight.simulator import (
+    accounts,
+    auth,
+    balances,
+    connections,
+    connectors,
+    control,
+    transactions,
+    webview,
+)
 from adapters.budget_insight.simulator.edge import REQUEST_ID, SIMULATION, refusal_status, reply, simulator
 from adapters.budget_insight.simulator.options import SimulatorOptions
 from adapters.budget_insight.simulator.refusals import Refused

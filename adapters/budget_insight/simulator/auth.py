@@ -37,9 +37,7 @@ async def code(request: web.Request) -> web.Response:
         raise Refused("invalidValue", "type is neither singleAccess nor requestAccess.")
     kind: Kind = "single" if asked == "singleAccess" else "standard"
     credential = simulator(request).bank.issue(user, kind)
-    return reply(
-        {"code": credential.value, "type": "temporary", "access": kind, "expires_in": seconds()}
-    )
+    return reply({"code": credential.value, "type": "temporary", "access": kind, "expires_in": seconds()})
 
 
 async def access(request: web.Request) -> web.Response:

@@ -21,9 +21,7 @@ async def list_balances(request: web.Request) -> web.Response:
     account = one_account(request, caller(request), everything=wants_all(request))
     today = simulator(request).clock.today()
     asked = bool(request.query.get("min_date") or request.query.get("max_date"))
-    last = asked_day(request, "max_date") or today.replace(
-        day=monthrange(today.year, today.month)[1]
-    )
+    last = asked_day(request, "max_date") or today.replace(day=monthrange(today.year, today.month)[1])
     first = asked_day(request, "min_date") or last.replace(day=1)
     known = [t.row.date for t in account.transactions.values() if t.deleted is None]
     days = walk(account, first, last)

@@ -223,9 +223,7 @@ class Bank:
         statement = self.logins.statement(login.strip(), self.clock.today())
         return statement if password == PASSWORD else None
 
-    def connect(
-        self, user: User, statement: Statement, connector: Connector, *, enable: bool
-    ) -> Connection:
+    def connect(self, user: User, statement: Statement, connector: Connector, *, enable: bool) -> Connection:
         """Make a new connection, always: a login that is connected already gets a second one."""
         now = self.clock.now()
         connection = Connection(

@@ -20,9 +20,7 @@ class Connector(Struct, frozen=True):
 
 
 CONNECTORS = (
-    Connector(
-        40, "338178e6-3d01-564f-9a7b-52ca442459bf", "Connecteur de test", "EXA", "1b2a4e", "fr"
-    ),
+    Connector(40, "338178e6-3d01-564f-9a7b-52ca442459bf", "Connecteur de test", "EXA", "1b2a4e", "fr"),
     Connector(58, "6f0f4f0c-7c1e-5b7a-9a53-0f6d6c0e1a58", PERSONAS_BANK, "HRZ", "0f766e", "fr"),
     Connector(77, "b1d7a2f4-52c3-5d0e-8f43-4a9e2c7f6077", DATA_SET_BANK, "CCB", "7c2d12", "cz"),
 )

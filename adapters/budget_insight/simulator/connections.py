@@ -36,9 +36,7 @@ async def create_connection(request: web.Request) -> web.Response:
         raise Refused("invalidValue", "No such connector.")
     statement = bank.log_in(required(body, "login"), required(body, "password"))
     if statement is None:
-        raise Refused(
-            "wrongpass", "The login or the password is wrong.", "Identifiants incorrects."
-        )
+        raise Refused("wrongpass", "The login or the password is wrong.", "Identifiants incorrects.")
     connection = bank.connect(user, statement, connector, enable=False)
     return reply(connection_object(connection, expanded(request)), status=201)
 

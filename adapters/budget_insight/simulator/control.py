@@ -192,9 +192,7 @@ async def book_row(request: web.Request) -> web.Response:
     if not booked.new_id:
         return change_row(request, {"coming": False, "date": day, "vdate": day})
     held.change(webid, {"gone": True})
-    new = msgspec.structs.replace(
-        pending, webid=statement.unused_webid(), coming=False, date=day, vdate=day
-    )
+    new = msgspec.structs.replace(pending, webid=statement.unused_webid(), coming=False, date=day, vdate=day)
     held.add(new)
     simulator(request).bank.bank_changed(statement)
     return reply(row_object(held.rows[new.webid], held))
@@ -224,9 +222,7 @@ async def script_state(request: web.Request) -> web.Response:
         connection.consent_until = moment(change.consent_until)
     if not isinstance(change.source_state, UnsetType):
         connection.source_state = change.source_state
-    simulator(request).bank.script(
-        connection, change.state, error_message=change.error_message, until=until
-    )
+    simulator(request).bank.script(connection, change.state, error_message=change.error_message, until=until)
     return shown(connection)
 
 

@@ -24,9 +24,7 @@ def simulator(request: web.Request) -> Simulation:
 
 
 def reply(body: object, status: int = 200) -> web.Response:
-    return web.Response(
-        body=encode(body), status=status, content_type="application/json", charset="utf-8"
-    )
+    return web.Response(body=encode(body), status=status, content_type="application/json", charset="utf-8")
 
 
 def bearer(request: web.Request) -> str:
@@ -37,9 +35,7 @@ def bearer(request: web.Request) -> str:
     """
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not token.strip():
-        raise Refused(
-            "unauthorized", "The Authorization header is missing or is not a bearer token."
-        )
+        raise Refused("unauthorized", "The Authorization header is missing or is not a bearer token.")
     return token.strip()
 
 

@@ -37,9 +37,7 @@ class Logins:
     def listed(self) -> list[Login]:
         found = [Login(name, persona.shows) for name, persona in personas.PERSONAS.items()]
         if self._data_set is not None:
-            found += [
-                Login(name, self._data_set.describes(name)) for name in self._data_set.names()
-            ]
+            found += [Login(name, self._data_set.describes(name)) for name in self._data_set.names()]
         return found
 
     def statement(self, login: str, today: date) -> Statement | None:

@@ -11,7 +11,14 @@ from typing import NamedTuple
 from msgspec.structs import replace
 
 from adapters.budget_insight.simulator.french_accounts import iban
-from adapters.budget_insight.simulator.statements import Counterparty, HeldAccount, Loan, Row, Statement, booked
+from adapters.budget_insight.simulator.statements import (
+    Counterparty,
+    HeldAccount,
+    Loan,
+    Row,
+    Statement,
+    booked,
+)
 
 BANK = "Banque de l'Horizon"
 BANK_CODE = 99_173
@@ -213,9 +220,7 @@ def freelancer(rng: Random, today: date) -> list[HeldAccount]:
             current.is_charged(month.replace(day=2), rng.randint(9_00, 31_00), "INTERETS DEBITEURS")
     current.lives((34_00, 71_00), outings_per_week=2)
     opening = current.opening_with_share_below_zero(0.45)
-    return [
-        checking(current, "Compte professionnel", opening, usage="ORGA", company="NOE BARON EI")
-    ]
+    return [checking(current, "Compte professionnel", opening, usage="ORGA", company="NOE BARON EI")]
 
 
 def rejected(rng: Random, today: date) -> list[HeldAccount]:
@@ -230,9 +235,7 @@ def rejected(rng: Random, today: date) -> list[HeldAccount]:
             back = working_day(day + timedelta(days=2))
             wording = "REJET PRLV SEPA ENERGIE DE FRANCE X MOTIF PROVISION INSUFFISANTE"
             current.write(back, cents, "payback", wording)
-            current.is_charged(
-                back, FEES["rejected_debit"], "FRAIS REJET PRLV PROVISION INSUFFISANTE"
-            )
+            current.is_charged(back, FEES["rejected_debit"], "FRAIS REJET PRLV PROVISION INSUFFISANTE")
         if count in (5, 11):
             day = working_day(month.replace(day=18))
             number = f"{rng.randrange(4_000_000, 5_000_000)}"
@@ -241,9 +244,7 @@ def rejected(rng: Random, today: date) -> list[HeldAccount]:
             current.write(back, 240_00, "payback", f"REJET CHEQUE {number} SANS PROVISION")
             current.is_charged(back, FEES["rejected_cheque"], f"FRAIS REJET CHEQUE {number}")
         if count % 2:
-            current.is_charged(
-                month.replace(day=23), FEES["intervention"], "COMMISSION D'INTERVENTION"
-            )
+            current.is_charged(month.replace(day=23), FEES["intervention"], "COMMISSION D'INTERVENTION")
     current.lives((61_00, 98_00), outings_per_week=2)
     return [checking(current, "Compte de dépôt", current.opening_with_share_below_zero(0.2))]
 
@@ -262,9 +263,7 @@ def loans(rng: Random, today: date) -> list[HeldAccount]:
             loan.repays(due, name)
     current.lives((74_00, 121_00), outings_per_week=3)
     return [
-        checking(
-            current, "Compte joint", current.opening_with_lowest(388_20), ownership="co-owner"
-        ),
+        checking(current, "Compte joint", current.opening_with_lowest(388_20), ownership="co-owner"),
         home.account("Prêt immobilier", "mortgage"),
         car.account("Prêt personnel", "consumercredit"),
     ]
@@ -349,9 +348,7 @@ class Persona(NamedTuple):
 
 
 PERSONAS = {
-    "salaried": Persona(
-        salaried, "a salary, rent and card spending; a checking and a savings account"
-    ),
+    "salaried": Persona(salaried, "a salary, rent and card spending; a checking and a savings account"),
     "freelancer": Persona(freelancer, "irregular invoices and an account often in overdraft"),
     "rejected": Persona(rejected, "rejected direct debits and cheques, with their fees"),
     "loans": Persona(loans, "a mortgage and a consumer credit, repaid from a joint account"),
@@ -394,9 +391,7 @@ class Repaid:
         principal = self._principal()
         self.left -= principal
         self.paid += 1
-        self.history.write(
-            working_day(due), principal, "loan_repayment", f"CAPITAL REMBOURSE {name}"
-        )
+        self.history.write(working_day(due), principal, "loan_repayment", f"CAPITAL REMBOURSE {name}")
 
     def account(self, name: str, kind: str) -> HeldAccount:
         today = self.history.today

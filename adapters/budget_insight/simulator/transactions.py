@@ -9,7 +9,16 @@ from adapters.budget_insight.simulator.accounts import one_account, refuse_witho
 from adapters.budget_insight.simulator.bank import Account, Transaction, User
 from adapters.budget_insight.simulator.clock import paris_text
 from adapters.budget_insight.simulator.edge import caller, flag, path_id, reply, sent, simulator, wants_all
-from adapters.budget_insight.simulator.listing import LIMIT_MAX, OFFSET_MAX, Filters, Page, count, cut, read_filters, select
+from adapters.budget_insight.simulator.listing import (
+    LIMIT_MAX,
+    OFFSET_MAX,
+    Filters,
+    Page,
+    count,
+    cut,
+    read_filters,
+    select,
+)
 from adapters.budget_insight.simulator.refusals import Refused
 from adapters.budget_insight.simulator.render import currency_object, label, number
 from adapters.budget_insight.simulator.statements import Counterparty
@@ -27,9 +36,7 @@ async def list_transactions(request: web.Request) -> web.Response:
     filters = read_filters(request.query)
     accounts = accounts_of_list(request, user, everything=filters.everything)
     selected = selection(user, accounts, filters)
-    page = cut(
-        selected.transactions, limit=limit, offset=offset, cursor=request.query.get("cursor")
-    )
+    page = cut(selected.transactions, limit=limit, offset=offset, cursor=request.query.get("cursor"))
     shown = [t.row.date for t in page.transactions]
     return reply(
         {

@@ -147,9 +147,7 @@ def check_redirect_uri(options: SimulatorOptions, redirect_uri: str | None) -> N
     listed = options.redirect_uris
     allowed = redirect_uri in listed if listed else is_loopback(redirect_uri)
     if not allowed or "?" in redirect_uri or "#" in redirect_uri:
-        raise Unusable(
-            "The redirect_uri must match the constraints defined in the administration console."
-        )
+        raise Unusable("The redirect_uri must match the constraints defined in the administration console.")
 
 
 def is_loopback(address: str) -> bool:

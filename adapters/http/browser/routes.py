@@ -71,9 +71,7 @@ async def callback(asked: Asked) -> Answer:
     if end.return_url is None:
         answer = end_page(end.status)
     else:
-        address = _with_query(
-            end.return_url, data_connection_id=end.data_connection_id, status=end.status
-        )
+        address = _with_query(end.return_url, data_connection_id=end.data_connection_id, status=end.status)
         answer = Answer(status=303, headers={"Location": address}, content_type=HTML)
     if _https(asked):
         answer.headers["Set-Cookie"] = _set_cookie(name, "", 0)

@@ -30,9 +30,7 @@ class TransactionsQuery(Paging):
 async def list_accounts(asked: Asked) -> Answer:
     user = existing_user(asked)
     paging: Paging = asked.query
-    total, rows = asked.http.read_models.banking_accounts(
-        asked.tenant, user.id, paging.page, paging.size
-    )
+    total, rows = asked.http.read_models.banking_accounts(asked.tenant, user.id, paging.page, paging.size)
     return encoded_page(paging, total, rows)
 
 

@@ -23,6 +23,7 @@ from projections import answers, directory
 
 TAG = "Data connections"
 
+
 class ConnectionBody(Body):
     provider_name: Annotated[str, text(64), Field(json_schema_extra={"enum": list(CATALOGUE)})]
     requested_data_types: Annotated[list[DataType], Field(min_length=1, max_length=32)]
@@ -84,9 +85,7 @@ async def list_connections(asked: Asked) -> Answer:
 
 
 async def read_connection(asked: Asked) -> Answer:
-    row = asked.http.read_models.connection(
-        asked.tenant, asked.ids["user_id"], asked.ids["connection_id"]
-    )
+    row = asked.http.read_models.connection(asked.tenant, asked.ids["user_id"], asked.ids["connection_id"])
     if row is None:
         raise not_found()
     return ok(shown(asked, row, asked.now()))

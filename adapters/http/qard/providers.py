@@ -53,9 +53,7 @@ async def update_settings(asked: Asked) -> Answer:
 
 
 async def set_enabled(asked: Asked) -> Answer:
-    outcome = await providers.set_enabled(
-        asked.services, asked.context, asked.ids["name"], asked.body.enable
-    )
+    outcome = await providers.set_enabled(asked.services, asked.context, asked.ids["name"], asked.body.enable)
     return await _provider(asked, outcome)
 
 

@@ -87,16 +87,12 @@ async def register_natural(asked: Asked) -> Answer:
 
 
 async def _register(asked: Asked, type: str) -> Answer:
-    outcome = await consumers.register(
-        asked.services, asked.context, type=type, fields=asked.body.sent()
-    )
+    outcome = await consumers.register(asked.services, asked.context, type=type, fields=asked.body.sent())
     return await _user(asked, outcome, 201)
 
 
 async def change_user(asked: Asked) -> Answer:
-    outcome = await consumers.change(
-        asked.services, asked.context, asked.ids["user_id"], asked.body.sent()
-    )
+    outcome = await consumers.change(asked.services, asked.context, asked.ids["user_id"], asked.body.sent())
     return await _user(asked, outcome, 200)
 
 
