@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import threading
 from hashlib import sha256
 from pathlib import Path
 from uuid import uuid4
@@ -16,10 +17,14 @@ from adapters.event_log.recorder import LogRecorder
 
 class OurRecorder:
     def setUp(self) -> None:
+        self.threads_before = set(threading.enumerate())
         self.folder = tempfile.TemporaryDirectory()
         self.datastore = DurableDatastore(Path(self.folder.name) / "log.sqlite3")
 
     def tearDown(self) -> None:
+        # The suites let their readers go without waiting for them, and these would read what is closed.
+        for thread in set(threading.enumerate()) - self.threads_before:
+            thread.join(timeout=10)
         self.datastore.close()
         self.folder.cleanup()
 
