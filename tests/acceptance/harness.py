@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -255,6 +256,13 @@ async def product(tmp_path: Path, **options: Any) -> AsyncIterator[tuple[Client,
         aiohttp.ClientSession() as session,
     ):
         yield Client(session, process.address), process, bank
+
+
+def digest_of_an_audit(process: PassbookProcess) -> str:
+    """The digest of the read models, once the audit has found nothing."""
+    audit = process.command("replay-audit")
+    assert audit.returncode == 0, audit.stdout + audit.stderr
+    return re.findall(r"[0-9a-f]{64}", audit.stdout)[-1]
 
 
 def children_of(pid: int) -> Iterator[int]:

@@ -21,7 +21,7 @@ from adapters.storage import LOG_FILE, READ_MODELS_FOLDER, open_source
 from projections.catch_up import catch_up
 from projections.digest import digest
 from tests.acceptance.berka import expected_totals
-from tests.acceptance.harness import Client, PassbookProcess, product
+from tests.acceptance.harness import Client, PassbookProcess, digest_of_an_audit, product
 
 LOGINS = ("salaried", "freelancer", "loans", "two_currencies", "twins", "pending")
 
@@ -61,10 +61,6 @@ def copy(stopped: PassbookProcess, tmp_path: Path) -> PassbookProcess:
     return PassbookProcess(tmp_path / "data", "http://127.0.0.1:1")
 
 
-def digest_of(said: str) -> str:
-    return re.findall(r"[0-9a-f]{64}", said)[-1]
-
-
 def audited(process: PassbookProcess) -> subprocess.CompletedProcess[str]:
     return process.command("replay-audit")
 
@@ -90,12 +86,12 @@ def test_what_nobody_touched_passes(copy: PassbookProcess) -> None:
     [{"PYTHONHASHSEED": "1", "TZ": "Pacific/Kiritimati"}, {"PYTHONHASHSEED": "77", "TZ": "America/Adak"}],
 )
 def test_a_rebuild_from_the_log_alone_equals_live(copy: PassbookProcess, environment: dict[str, str]) -> None:
-    live = digest_of(audited(copy).stdout)
+    live = digest_of_an_audit(copy)
     shutil.rmtree(copy.data / READ_MODELS_FOLDER)
     elsewhere = PassbookProcess(copy.data, "http://127.0.0.1:1", **environment)
     rebuilt = elsewhere.command("rebuild")
     assert rebuilt.returncode == 0, rebuilt.stderr
-    assert digest_of(audited(elsewhere).stdout) == live
+    assert digest_of_an_audit(elsewhere) == live
 
 
 @pytest.mark.parametrize("facts_max", [1, 7, 10_000])
