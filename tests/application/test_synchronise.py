@@ -12,6 +12,7 @@ import pytest
 
 from application import data_connections, providers
 from application.erasure import erase_consumer
+from application.fetching import OVERLAP, SETTLE_TIMEOUT
 from application.ports import (
     AuthorisationNeeded,
     ProviderRefused,
@@ -19,7 +20,7 @@ from application.ports import (
     UnexpectedAnswer,
 )
 from application.refusals import Unavailable
-from application.synchronise import ATTEMPTS_MAX, OVERLAP, SETTLE_TIMEOUT, Synchroniser, run_sync
+from application.synchronise import ATTEMPTS_MAX, Synchroniser, run_sync
 from domain import streams
 from domain.consumer_account import BalanceRefreshed, Closed, Open, TransactionsFetched
 from domain.data_connection import SyncFailed, SyncStarted, SyncSucceeded
