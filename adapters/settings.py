@@ -35,7 +35,7 @@ class Settings(BaseSettings):
         None, description="The file that holds the master key; beside the data folder where it is not given."
     )
     api_key: SecretStr | None = Field(
-        None, min_length=16, description="A key for tenant `default`, valid while it is set and never stored."
+        None, description="A key for tenant `default`, valid while it is set and never stored."
     )
     budget_insight_url: BaseUrl | None = Field(
         None, description="In place of https://{domain}.biapi.pro, paths unchanged."

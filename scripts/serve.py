@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import signal
 import sys
 from typing import Annotated
@@ -15,6 +16,10 @@ from adapters.logs import set_up_logging
 from adapters.settings import Settings
 from application.ports import LogError
 from scripts.options import Data, settings_with, stop
+
+log = logging.getLogger("passbook.service")
+
+API_KEY_SIZE_SAFE = 16
 
 
 def serve(
@@ -49,6 +54,8 @@ async def _serve(settings: Settings) -> None:
         loop.add_signal_handler(number, ended.set)
     listen = (settings.host, settings.port)
     async with running(settings, projector_command(settings), listen=listen) as (service, address):
+        if settings.api_key and len(settings.api_key.get_secret_value()) < API_KEY_SIZE_SAFE:
+            log.warning("PASSBOOK_API_KEY is short enough to be guessed: take at least 16 characters")
         typer.echo(f"Passbook listens on {address}, its API is described at {address}/docs")
         if not service.authenticate.anybody:
             key = service.vault.api_keys.create(DEFAULT_TENANT)

@@ -54,6 +54,11 @@ def open_master_key(data_dir: Path, master_key_file: Path | None = None) -> Mast
     if not path.exists():
         if _holds_data(data_dir):
             raise MasterKeyRefused(f"there is data in {data_dir}, and no master key at {path}")
+        if master_key_file is None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        elif not path.parent.is_dir():
+            # The place where secrets are mounted is not there: a key made now would go with the container.
+            raise MasterKeyRefused(f"there is no folder {path.parent} to keep the master key in")
         _make(path)
     elif _holds_data(data_dir) and not (data_dir / KEYS_FILE).exists():
         raise MasterKeyRefused(f"there is data in {data_dir}, and no {KEYS_FILE}: restore it")
@@ -66,7 +71,6 @@ def _holds_data(data_dir: Path) -> bool:
 
 
 def _make(path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
     file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     with open(file, "wb") as writer:
         writer.write(os.urandom(KEY_SIZE))
