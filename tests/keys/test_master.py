@@ -53,6 +53,12 @@ def test_it_may_be_a_file_of_somebodys_choosing(data: Path, tmp_path: Path):
     assert not key_beside(data).exists()
 
 
+def test_no_key_is_made_where_its_folder_is_missing(data: Path, tmp_path: Path):
+    with pytest.raises(MasterKeyRefused, match="there is no folder"):
+        open_master_key(data, tmp_path / "not-mounted" / "key")
+    assert not (tmp_path / "not-mounted").exists()
+
+
 def test_data_without_its_key_is_refused(data: Path):
     with_data(data)
     key_beside(data).unlink()
