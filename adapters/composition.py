@@ -29,6 +29,7 @@ from adapters.read_models.memory import MemoryRows
 from adapters.read_models.queries import SqliteReadModels
 from adapters.settings import Settings
 from adapters.storage import LOG_FILE, READ_MODELS_FOLDER, Vault, open_vault
+from application import farewell
 from application.erasure import finish_destructions
 from application.execute import Services
 from application.synchronise import Synchroniser
@@ -40,8 +41,8 @@ DEFAULT_TENANT = "default"
 #: Projections that have not moved for this long, although the log has, are not ready any more. Seconds.
 STANDSTILL = 15.0
 STALLED_SHOWN_MAX = 20
-#: How long the work beside the requests may take at the end. Seconds.
-JOBS_TIMEOUT = 5.0
+#: How long the work beside the requests may take at the end; the next start goes on with it. Seconds.
+JOBS_TIMEOUT = 0.5
 
 
 class Authenticator:
@@ -155,6 +156,7 @@ async def running(
         stack.callback(service.read_models.close)
         stack.push_async_callback(service.gateway.close)
         await finish_destructions(service.services)
+        await farewell.resume(service.services)
 
         projector = ProjectorProcess(projector_command, on_position=service.read_models.notify)
         events.on_commit.append(lambda position: projector.wake())

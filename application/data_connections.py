@@ -5,12 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from application.erasure import destroy_keys, finish_recorded, leave_provider
+from application import farewell
+from application.erasure import destroy_keys, finish_recorded
 from application.execute import Loaded, Outcome, Plan, Services, execute, load
 from application.ports import Context
 from domain import consumer, consumer_account, data_connection, provider, streams
 from domain.data_types import ALL
-from domain.refusals import InvalidRequest, ProviderNotAvailable, ProviderNotEnabled, UnsupportedDataType
+from domain.refusals import (
+    InvalidRequest,
+    ProviderNotAvailable,
+    ProviderNotEnabled,
+    Refused,
+    UnsupportedDataType,
+)
 
 Change = tuple[Loaded[Any], tuple[Any, ...]]
 
@@ -132,7 +139,7 @@ async def delete(services: Services, context: Context, consumer_id: str, connect
     doomed: list[str] = []
     # An earlier try may have been recorded without knowing it.
     await finish_recorded(services, f"{tenant}/{consumer_id}")
-    farewell = await leave_provider(services, tenant, consumer_id, [stream])
+    left = await farewell.prepare(services, tenant, consumer_id, stream, [stream])
 
     async def decide() -> Plan:
         loaded = await load(services, stream)
@@ -158,9 +165,13 @@ async def delete(services: Services, context: Context, consumer_id: str, connect
             ),
         )
 
-    outcome = await execute(services, context, decide)
+    try:
+        outcome = await execute(services, context, decide)
+    except Refused:
+        await farewell.forget(services, left)
+        raise
     await destroy_keys(services, [scope_of(stream) for stream in doomed], doomed)
-    farewell()
+    await farewell.begin(services, stream)
     return outcome
 
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Sequence
 
-from application.execute import Loaded, Outcome, Plan, Services, credentials_of, execute, forget_states, load
-from application.ports import Context, ProviderError
-from application.provider_users import provider_user
+from application import farewell
+from application.execute import Loaded, Outcome, Plan, Services, execute, forget_states, load
+from application.ports import Context
 from application.refusals import Unavailable
 from domain import consumer, consumer_account, data_connection, streams
-from domain.refusals import NotFound
+from domain.refusals import NotFound, Refused
 
 #: How long a deletion may take until its rows are gone, in seconds.
 ROWS_GONE_TIMEOUT = 10.0
@@ -30,7 +29,7 @@ async def erase_consumer(services: Services, context: Context, consumer_id: str)
         streams.of_consumer(tenant, consumer_id, streams.DATA_CONNECTION)
     )
     finished = await finish_recorded(services, scope)
-    farewell = await leave_provider(services, tenant, consumer_id, connection_streams, user_too=True)
+    left = await farewell.prepare(services, tenant, consumer_id, stream, connection_streams, user_too=True)
 
     async def decide() -> Plan:
         loaded: Loaded[consumer.Consumer] = await load(services, stream)
@@ -45,9 +44,13 @@ async def erase_consumer(services: Services, context: Context, consumer_id: str)
             await services.keys.announce_destruction(scope)
         return Plan(loaded, ((loaded, facts),))
 
-    outcome = await execute(services, context, decide)
+    try:
+        outcome = await execute(services, context, decide)
+    except Refused:
+        await farewell.forget(services, left)
+        raise
     await destroy_keys(services, [scope], [f"{scope}/"])
-    farewell()
+    await farewell.begin(services, stream)
     reached = await services.read_models.reach(outcome.position, ROWS_GONE_TIMEOUT)
     if not reached or not await services.read_models.consumer_gone(tenant, consumer_id):
         raise Unavailable("erasure_in_progress")
@@ -111,48 +114,3 @@ async def _was_recorded(services: Services, scope: str) -> bool:
                 )
             )
     return False
-
-
-async def leave_provider(
-    services: Services,
-    tenant: str,
-    consumer_id: str,
-    connection_streams: Sequence[str],
-    *,
-    user_too: bool = False,
-) -> Callable[[], None]:
-    """Prepare to delete connections at the provider too, while the token can still be read.
-
-    Returns what starts it, to be called once the deletion is recorded here. It goes on beside the answer;
-    a provider that cannot be reached keeps the connection until its consent ends.
-    """
-    work: list[tuple[str, str | None]] = []
-    for stream in connection_streams:
-        state = (await load(services, stream)).state
-        if isinstance(state, data_connection.Requested):
-            work.append((state.provider, state.reference))
-
-    prepared = []
-    # Who deleted their connections before has a user there still.
-    names = {name for name, _ in work} | (set(services.gateways) if user_too else set())
-    for name in sorted(names):
-        credentials = await credentials_of(services, tenant, name)
-        user = await provider_user(services, tenant, consumer_id, name, credentials) if credentials else None
-        if credentials and user:
-            references = [reference for named, reference in work if named == name and reference]
-            prepared.append((services.gateways[name], credentials, user, references))
-
-    async def leave() -> None:
-        for gateway, credentials, user, references in prepared:
-            for reference in references:
-                with suppress(ProviderError):
-                    await gateway.delete_connection(credentials, user, reference)
-            if user_too:
-                with suppress(ProviderError):
-                    await gateway.delete_user(credentials, user)
-
-    def start() -> None:
-        if prepared:
-            services.jobs.start("leave the provider", leave())
-
-    return start

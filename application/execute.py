@@ -89,6 +89,8 @@ class Services(msgspec.Struct, kw_only=True):
     """Told of every sync that is requested; the synchroniser puts itself here."""
     states: OrderedDict[str, Loaded[Any]] = msgspec.field(default_factory=OrderedDict)
     in_flight: set[tuple[str, bytes]] = msgspec.field(default_factory=set)
+    leaving: set[str] = msgspec.field(default_factory=set)
+    """What is being deleted at a provider at this moment, by the reference it is kept under."""
     one_at_a_time: WeakValueDictionary[str, asyncio.Lock] = msgspec.field(default_factory=WeakValueDictionary)
     """Locks by name, for what must not happen twice at once and has no stream to conflict on."""
 

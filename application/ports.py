@@ -184,6 +184,14 @@ class SecretStore(Protocol):
         """The newest secret of that name."""
         ...
 
+    async def references(self, name: str) -> Sequence[str]:
+        """The references of all secrets of that name, of whatever scope, oldest first."""
+        ...
+
+    async def forget(self, reference: str) -> None:
+        """Remove a secret. Repeating it changes nothing."""
+        ...
+
     async def forget_others(self, scope: str, name: str, keep: str) -> None:
         """Remove the secrets of that name except the one under `keep`."""
         ...

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from cryptography.exceptions import InvalidTag
@@ -75,11 +76,19 @@ class SqliteSecretStore:
             f"{SELECT} WHERE scope = ? AND name = ? ORDER BY sequence DESC LIMIT 1", scope, name
         )
 
+    async def references(self, name: str) -> Sequence[str]:
+        rows = self.database.select("SELECT reference FROM secrets WHERE name = ? ORDER BY sequence", (name,))
+        return [reference for (reference,) in rows]
+
+    async def forget(self, reference: str) -> None:
+        self._forget("reference = ?", reference)
+
     async def forget_others(self, scope: str, name: str, keep: str) -> None:
+        self._forget("scope = ? AND name = ? AND reference <> ?", scope, name, keep)
+
+    def _forget(self, which: str, *values: str) -> None:
         with self.database.transaction() as connection:
-            forgotten = connection.execute(
-                "DELETE FROM secrets WHERE scope = ? AND name = ? AND reference <> ?", (scope, name, keep)
-            )
+            forgotten = connection.execute(f"DELETE FROM secrets WHERE {which}", values)
         if forgotten.rowcount:
             self.database.wipe()
 

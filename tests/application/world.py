@@ -168,6 +168,12 @@ class MemorySecrets:
                 return await self.get(reference)
         return None
 
+    async def references(self, name: str) -> Sequence[str]:
+        return [reference for reference, held in self.held.items() if held[1] == name]
+
+    async def forget(self, reference: str) -> None:
+        self.held.pop(reference, None)
+
     async def forget_others(self, scope: str, name: str, keep: str) -> None:
         for reference in [r for r, held in self.held.items() if held[:2] == (scope, name) and r != keep]:
             del self.held[reference]

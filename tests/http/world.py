@@ -277,6 +277,12 @@ class MemorySecrets:
             (s for where, named, s in reversed(self.held.values()) if (where, named) == (scope, name)), None
         )
 
+    async def references(self, name: str) -> Sequence[str]:
+        return [reference for reference, held in self.held.items() if held[1] == name]
+
+    async def forget(self, reference: str) -> None:
+        self.held.pop(reference, None)
+
     async def forget_others(self, scope: str, name: str, keep: str) -> None: ...
 
 
