@@ -12,8 +12,8 @@ import msgspec
 
 #: What a log line may say beside its text. Anything else given as `extra` is dropped.
 FIELDS = (
-    "request_id", "route", "status", "milliseconds", "tenant", "sync_id", "attempt", "reason", "error",
-    "job", "position", "head", "generation", "consumer_count", "pid", "address", "code", "path_count",
+    "request_id", "route", "status", "milliseconds", "tenant", "sync_id", "reason", "error",
+    "job", "position", "head", "pid", "code",
 )  # fmt: skip
 
 _encode = msgspec.json.Encoder().encode
@@ -27,7 +27,7 @@ class JsonLines(logging.Formatter):
             "at": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
             "logger": record.name,
-            "message": record.msg if isinstance(record.msg, str) and not record.args else record.getMessage(),
+            "message": record.getMessage(),
         }
         for name in FIELDS:
             if name in record.__dict__:

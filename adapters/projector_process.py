@@ -7,7 +7,6 @@ import contextlib
 import logging
 import os
 import struct
-import subprocess
 from collections.abc import Callable, Sequence
 
 log = logging.getLogger("passbook.projector")
@@ -30,12 +29,10 @@ class ProjectorProcess:
         command: Sequence[str],
         *,
         on_position: Callable[[int], None],
-        on_end: Callable[[], None] | None = None,
     ) -> None:
         self._command = command
         self._on_position = on_position
-        self._on_end = on_end
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: asyncio.subprocess.Process | None = None
         self._wake: int | None = None
         self._report: int | None = None
         self._pending = b""
@@ -46,7 +43,7 @@ class ProjectorProcess:
         return self._process.pid if self._process else None
 
     async def start(self) -> None:
-        self._spawn()
+        await self._spawn()
         self._supervisor = asyncio.create_task(self._supervise(), name="projector supervisor")
 
     def wake(self) -> None:
@@ -65,20 +62,21 @@ class ProjectorProcess:
         self._close_pipes()
         if self._process:
             try:
-                await asyncio.to_thread(self._process.wait, timeout)
-            except subprocess.TimeoutExpired:
+                async with asyncio.timeout(timeout):
+                    await self._process.wait()
+            except TimeoutError:
                 self._process.kill()
-                self._process.wait()
+                await self._process.wait()
 
-    def _spawn(self) -> None:
+    async def _spawn(self) -> None:
         wake_read, self._wake = os.pipe()
         self._report, report_write = os.pipe()
         os.set_blocking(self._wake, False)
         os.set_blocking(self._report, False)
-        self._process = subprocess.Popen(
-            [*self._command, "--wake-fd", str(wake_read), "--report-fd", str(report_write)],
+        self._process = await asyncio.create_subprocess_exec(
+            *(*self._command, "--wake-fd", str(wake_read), "--report-fd", str(report_write)),
             pass_fds=(wake_read, report_write),
-            stdin=subprocess.DEVNULL,
+            stdin=asyncio.subprocess.DEVNULL,
             # It opens no door: what it need not know it is not told.
             env={name: value for name, value in os.environ.items() if name not in NOT_HANDED_ON},
         )
@@ -119,14 +117,11 @@ class ProjectorProcess:
         while True:
             assert self._process is not None
             started = loop.time()
-            while (code := self._process.poll()) is None:
-                await asyncio.sleep(0.1)
+            code = await self._process.wait()
             log.warning("projector ended", extra={"code": code})
             self._close_pipes()
-            if self._on_end:
-                self._on_end()
             if loop.time() - started > LIVED:
                 backoff = BACKOFF_FIRST
             await asyncio.sleep(backoff)
             backoff = min(backoff * 2, BACKOFF_LONGEST)
-            self._spawn()
+            await self._spawn()

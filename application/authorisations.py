@@ -6,9 +6,8 @@ it was handed out, and until the connection is made. Each opening of it mints a 
 
 from __future__ import annotations
 
-import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from hmac import compare_digest
@@ -17,15 +16,23 @@ from uuid import UUID
 import msgspec
 
 from application.execute import (
+    VISIBLE_TIMEOUT,
     Outcome,
     Plan,
     Services,
     credentials_of,
     execute,
     internal_context,
+    is_enabled,
     load,
 )
-from application.ports import AuthorisationNeeded, ProviderError, ProviderRefused, ProviderUser
+from application.ports import (
+    AuthorisationNeeded,
+    ProviderError,
+    ProviderRefused,
+    ProviderUser,
+    UnexpectedAnswer,
+)
 from application.provider_users import obtain_provider_user, provider_user, renew_provider_user
 from application.refusals import Unavailable
 from domain import consumer, data_connection, streams
@@ -36,15 +43,6 @@ LINK_LIFETIME = timedelta(hours=24)
 STATE_LIFETIME = timedelta(minutes=30)
 CALLBACK_PATH = "/callback/budgea"
 STATE_SECRET_SIZE = 32
-
-#: The failures a bank's page may report, in our words.
-_FAILURES = {
-    "access_denied": "access_denied",
-    "server_error": "provider_bug",
-    "tos_declined": "terms_declined",
-    "session_expired": "session_expired",
-}
-_REFERENCE = re.compile(r"[0-9]{1,20}", re.ASCII)
 
 
 class Return(msgspec.Struct, frozen=True):
@@ -82,8 +80,10 @@ def _check_link(
         raise LinkInvalid
 
 
-async def open_link(services: Services, connection_id: str, token: str, *, language: str = "fr") -> str:
-    """Begin an authorisation, and return the address of the bank's page.
+async def open_link(
+    services: Services, connection_id: str, token: str, *, languages: Sequence[str] = ()
+) -> str:
+    """Begin an authorisation, and return the address of the bank's page, in the first of `languages` it has.
 
     Raises:
         LinkInvalid: not this connection's token, expired, or nothing is to be authorised.
@@ -98,7 +98,7 @@ async def open_link(services: Services, connection_id: str, token: str, *, langu
         raise LinkInvalid
     _check_link(services, tenant, connection_id, state, token)
 
-    if not (await load(services, streams.provider(tenant, state.provider))).state.enabled:
+    if not await is_enabled(services, tenant, state.provider):
         raise ProviderNotEnabled
     credentials = await credentials_of(services, tenant, state.provider)
     if credentials is None:
@@ -112,7 +112,7 @@ async def open_link(services: Services, connection_id: str, token: str, *, langu
             redirect_uri=f"{services.public_url}{CALLBACK_PATH}",
             state=minted,
             connection=state.reference if state.provider_user == user.reference else None,
-            language=language,
+            languages=languages,
         )
 
     whose = (services, tenant, consumer_id, state.provider, credentials)
@@ -173,8 +173,11 @@ async def complete(services: Services, query: Mapping[str, str]) -> Return:
     tenant, consumer_id, _, _ = streams.parse(stream)
     digest = digest_of(state)
     connection = data_connection.opening((await load(services, stream)).state, digest, services.clock.now())
-    failure = _failure(query)
-    reference = _returned_reference(query) or connection.reference
+    try:
+        returned = services.gateways[connection.provider].returned(query)
+    except UnexpectedAnswer:
+        raise LinkInvalid from None
+    failure, reference = returned.failure, returned.connection or connection.reference
     user_reference = ""
     if failure is None and reference is None:
         failure = "no_connection_returned"
@@ -200,24 +203,8 @@ async def complete(services: Services, query: Mapping[str, str]) -> Return:
         return Plan(loaded, ((owner, unlinked), (loaded, connected)))
 
     outcome = await execute(services, internal_context(services, tenant, "browser"), decide)
-    await services.read_models.reach(outcome.position, 2.0)
+    await services.read_models.reach(outcome.position, VISIBLE_TIMEOUT)
     return await _return(services, outcome, consumer_id)
-
-
-def _failure(query: Mapping[str, str]) -> str | None:
-    error = query.get("error")
-    return None if error is None else _FAILURES.get(error, "provider_error")
-
-
-def _returned_reference(query: Mapping[str, str]) -> str | None:
-    """The connection the bank's page came back with: its parameter has more than one name."""
-    for name in ("connection_id", "id_connection", "connection_ids"):
-        value = query.get(name, "").partition(",")[0].strip()
-        if value:
-            if not _REFERENCE.fullmatch(value):
-                raise LinkInvalid
-            return value
-    return None
 
 
 async def _owner(

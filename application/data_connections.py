@@ -7,7 +7,7 @@ from typing import Any
 
 from application import farewell
 from application.erasure import destroy_keys, finish_recorded
-from application.execute import Loaded, Outcome, Plan, Services, execute, load
+from application.execute import Loaded, Outcome, Plan, Services, execute, is_enabled, load
 from application.ports import Context
 from domain import consumer, consumer_account, data_connection, provider, streams
 from domain.data_types import ALL
@@ -81,7 +81,7 @@ async def request(
     async def decide() -> Plan:
         owner = await load(services, streams.consumer(tenant, consumer_id))
         consumer.registered(owner.state)
-        if not (await load(services, streams.provider(tenant, provider_name))).state.enabled:
+        if not await is_enabled(services, tenant, provider_name):
             raise ProviderNotEnabled
         head = await services.log.head()
         held = existing_with(await connections_of(services, tenant, consumer_id), provider_name)
@@ -153,7 +153,7 @@ async def delete(services: Services, context: Context, consumer_id: str, connect
             for account_id in sorted(fed - elsewhere)
         ]
         doomed[:] = [stream, *(account.stream for account in closing)]
-        for scope in map(scope_of, doomed):
+        for scope in map(streams.scope_of, doomed):
             await services.keys.announce_destruction(scope)
         reason = consumer_account.CONNECTION_DELETED
         return Plan(
@@ -170,12 +170,6 @@ async def delete(services: Services, context: Context, consumer_id: str, connect
     except Refused:
         await farewell.forget(services, left)
         raise
-    await destroy_keys(services, [scope_of(stream) for stream in doomed], doomed)
+    await destroy_keys(services, [streams.scope_of(stream) for stream in doomed], doomed)
     await farewell.begin(services, stream)
     return outcome
-
-
-def scope_of(stream: str) -> str:
-    """The scope of the key that seals a connection's or an account's stream."""
-    tenant, consumer_id, _, id = streams.parse(stream)
-    return f"{tenant}/{consumer_id}/{id}"

@@ -23,6 +23,8 @@ ATTEMPTS_MAX = 12
 #: A state is snapshot once folding it took this many facts.
 SNAPSHOT_EVERY = 100
 STATES_KEPT_MAX = 4_096
+#: How long an answer waits until what was written can be read, in seconds.
+VISIBLE_TIMEOUT = 2.0
 LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 
 State = TypeVar("State")
@@ -37,7 +39,7 @@ class Aggregate(Protocol[State]):
 
 
 #: The shape of each state on disk. A changed state needs a new name: an unknown one is no snapshot.
-_AGGREGATES: dict[str, tuple[Any, str, Any]] = {
+_AGGREGATES: dict[str, tuple[Aggregate[Any], str, Any]] = {
     streams.PROVIDER: (provider, "provider.1", provider.Provider),
     streams.CONSUMER: (consumer, "consumer.1", consumer.Consumer),
     streams.DATA_CONNECTION: (data_connection, "data_connection.1", data_connection.DataConnection),
@@ -223,6 +225,11 @@ def internal_context(services: Services, tenant: str, actor: str) -> Context:
     """The context of what nobody asked for by name: a sync, a browser's step."""
     command_id = services.ids.token(16)
     return Context(tenant=tenant, actor=actor, command_id=command_id, correlation_id=command_id)
+
+
+async def is_enabled(services: Services, tenant: str, name: str) -> bool:
+    """Whether the tenant lets this provider be asked at all."""
+    return (await load(services, streams.provider(tenant, name))).state.enabled
 
 
 async def credentials_of(services: Services, tenant: str, name: str) -> Credentials | None:

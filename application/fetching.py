@@ -7,11 +7,11 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from application.execute import credentials_of, load
+from application.execute import credentials_of, is_enabled
 from application.ports import Credentials, ObservedAccount, ObservedConnection, ProviderGateway, ProviderUser
 from application.provider_users import provider_user
 from application.sync_run import Failed, Overtaken, Run
-from domain import data_connection, streams
+from domain import data_connection
 from domain.data_connection import AUTH_ERROR, FETCH_ERROR
 from domain.transactions import Transaction
 
@@ -80,7 +80,7 @@ async def fetch(run: Run) -> Fetched:
 
 async def _source(run: Run, connection: data_connection.Requested) -> Source:
     services, tenant = run.services, run.tenant
-    if not (await load(services, streams.provider(tenant, connection.provider))).state.enabled:
+    if not await is_enabled(services, tenant, connection.provider):
         raise Failed(FETCH_ERROR, "provider_disabled")
     credentials = await credentials_of(services, tenant, connection.provider)
     if credentials is None:

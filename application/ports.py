@@ -222,6 +222,14 @@ class ObservedConnection(msgspec.Struct, frozen=True, kw_only=True):
     bank_name: str | None = None
 
 
+class Returned(msgspec.Struct, frozen=True):
+    """What the bank's page came back with: the connection that was made, or why there is none."""
+
+    connection: str | None
+    failure: str | None
+    """Our name of what went wrong; None if nothing did."""
+
+
 class ObservedAccount(msgspec.Struct, frozen=True, kw_only=True):
     """An account as the provider shows it."""
 
@@ -291,9 +299,15 @@ class ProviderGateway(Protocol):
         redirect_uri: str,
         state: str,
         connection: str | None = None,
-        language: str = "fr",
+        languages: Sequence[str] = (),
     ) -> str:
-        """Where to send the person: to connect a bank, or to reconnect `connection`. Valid for minutes."""
+        """Where to send the person: to connect a bank, or to reconnect `connection`. Valid for minutes.
+
+        The page is in the first of `languages` that it has."""
+        ...
+
+    def returned(self, query: Mapping[str, str]) -> Returned:
+        """What the query means that the person comes back with; an impossible one is an `UnexpectedAnswer`."""
         ...
 
     async def connection(

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable
 
 from application import sync_run
 from application.execute import Services
-from application.fetching import Fetched, fetch
+from application.fetching import fetch
 from application.ports import AuthorisationNeeded, KeyDestroyed, LogUnavailable, ProviderError
 from application.recording import record
 from application.refusals import Unavailable
@@ -57,13 +58,7 @@ class Synchroniser:
 
     async def _run(self, stream: str, sync_id: str) -> None:
         async with self._slots:
-            while True:
-                try:
-                    return await run_sync(self._services, stream, sync_id)
-                except Unavailable as error:
-                    # The log or the read models are away: the sync stays pending until they are back.
-                    log.warning("sync waits", extra={"sync_id": sync_id, "reason": error.reason})
-                    await self._services.clock.sleep(error.retry_after)
+            await _patiently(self._services, sync_id, lambda: run_sync(self._services, stream, sync_id))
 
 
 async def run_sync(services: Services, stream: str, sync_id: str) -> None:
@@ -87,7 +82,8 @@ async def _carry_out(run: Run) -> None:
     try:
         if run.attempt > ATTEMPTS_MAX:
             raise Failed(INTERNAL_ERROR, "too_many_attempts")
-        await _record_in_time(run, await fetch(run))
+        fetched = await fetch(run)
+        await _patiently(run.services, run.sync_id, lambda: record(run, fetched))
     except Failed as failed:
         await sync_run.fail(run, failed)
     except ProviderError as error:
@@ -100,11 +96,11 @@ async def _carry_out(run: Run) -> None:
         await sync_run.fail(run, Failed(INTERNAL_ERROR, "internal_error"))
 
 
-async def _record_in_time(run: Run, fetched: Fetched) -> None:
-    """Write what was read, however long log and read models are away: waiting is no new attempt."""
+async def _patiently(services: Services, sync_id: str, work: Callable[[], Awaitable[None]]) -> None:
+    """Do it until the log and the read models are there: the sync stays pending, and waiting is no new attempt."""
     while True:
         try:
-            return await record(run, fetched)
+            return await work()
         except Unavailable as error:
-            log.warning("sync waits", extra={"sync_id": run.sync_id, "reason": error.reason})
-            await run.services.clock.sleep(error.retry_after)
+            log.warning("sync waits", extra={"sync_id": sync_id, "reason": error.reason})
+            await services.clock.sleep(error.retry_after)

@@ -6,15 +6,22 @@ from collections.abc import Sequence
 from typing import Any
 
 from application.data_connections import automatic_requests, connections_of
-from application.execute import Loaded, Outcome, Plan, Services, execute, internal_context, load
+from application.execute import (
+    VISIBLE_TIMEOUT,
+    Loaded,
+    Outcome,
+    Plan,
+    Services,
+    execute,
+    internal_context,
+    is_enabled,
+    load,
+)
 from application.ports import Context
 from domain import consumer, data_connection, provider, streams
 from domain.data_types import ALL, with_dependencies
 from domain.fact import Recorded
 from domain.refusals import NoConnectedProvider, ProviderNotEnabled, UnsupportedDataType
-
-#: How long a request waits until what it made can be read, in seconds.
-VISIBLE_TIMEOUT = 2.0
 
 
 async def request(
@@ -38,7 +45,7 @@ async def request(
         switched_off = False
         for loaded in await connections_of(services, context.tenant, consumer_id):
             wanted = _wanted(loaded.state, data_types)
-            if wanted and not await _is_enabled(services, context.tenant, loaded.state.provider):
+            if wanted and not await is_enabled(services, context.tenant, loaded.state.provider):
                 switched_off = True
             elif wanted:
                 covered.update(wanted)
@@ -60,10 +67,6 @@ async def request(
     for recorded in requested:
         services.sync_requested(recorded.stream, recorded.fact.sync_id)
     return outcome, requested
-
-
-async def _is_enabled(services: Services, tenant: str, provider_name: str) -> bool:
-    return (await load(services, streams.provider(tenant, provider_name))).state.enabled
 
 
 def _wanted(connection: data_connection.DataConnection, asked: Sequence[str] | None) -> tuple[str, ...]:

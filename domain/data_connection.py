@@ -35,6 +35,8 @@ SUCCESS = "SUCCESS"
 CLIENT = "client"
 INTERNAL = "internal"
 
+#: The statuses in which the person may be sent to the bank, and so has a link.
+OPENABLE = frozenset({AUTH_REQUIRED, CONNECTING, AUTH_ERROR})
 #: Openings of the link that may be under way at once; the oldest is forgotten first.
 OPENINGS_MAX = 8
 
@@ -237,7 +239,7 @@ def change_data_types(
 
 def may_be_opened(connection: DataConnection) -> bool:
     """Whether the person may be sent to the bank."""
-    return isinstance(connection, Requested) and connection.status in (AUTH_REQUIRED, CONNECTING, AUTH_ERROR)
+    return isinstance(connection, Requested) and connection.status in OPENABLE
 
 
 def start_authorisation(
@@ -297,11 +299,10 @@ def disconnect(connection: DataConnection) -> tuple[Fact, ...]:
 
 def change_status(connection: DataConnection, status: str) -> tuple[Fact, ...]:
     """What a client may ask for: `DISCONNECTED`, or `AUTH_REQUIRED` to connect again."""
-    match status:
-        case "DISCONNECTED":
-            return disconnect(connection)
-        case "AUTH_REQUIRED":
-            return request_reauthorisation(connection)
+    if status == DISCONNECTED:
+        return disconnect(connection)
+    if status == AUTH_REQUIRED:
+        return request_reauthorisation(connection)
     raise StatusChangeImpossible
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import MAX_EMAX, ROUND_HALF_EVEN, Decimal, localcontext
+from typing import NamedTuple
 
 #: ISO 4217 currencies whose smallest unit is not a hundredth. All others have two decimals.
 EXPONENTS = {
@@ -23,18 +24,11 @@ def exponent_of(currency: str) -> int:
     return EXPONENTS.get(currency, EXPONENT_DEFAULT)
 
 
-class Reading(tuple[int, str | None]):
+class Reading(NamedTuple):
     """An amount as read: `minor` units, and the `text` of the source where it would not fit exactly."""
 
-    __slots__ = ()
-
-    @property
-    def minor(self) -> int:
-        return self[0]
-
-    @property
-    def text(self) -> str | None:
-        return self[1]
+    minor: int
+    text: str | None
 
 
 def read(amount: Decimal, exponent: int) -> Reading:
@@ -54,7 +48,7 @@ def read(amount: Decimal, exponent: int) -> Reading:
         exact = scaled == minor
     if abs(minor) > MINOR_MAX:
         raise ValueError("an amount must fit into 63 bits of minor units")
-    return Reading((minor, None if exact else str(amount)))
+    return Reading(minor, None if exact else str(amount))
 
 
 def write(minor: int, exponent: int) -> str:

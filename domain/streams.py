@@ -55,6 +55,23 @@ def consumer_account(tenant: str, consumer_id: str, account_id: str) -> str:
     return f"{tenant}/{consumer_id}/{CONSUMER_ACCOUNT}/{account_id}"
 
 
+def scope_of(stream: str) -> str:
+    """The scope of the key that seals a stream: its tenant's, its consumer's, or its own beneath the consumer's.
+
+    Raises:
+        ValueError: the text is no stream id, or names an aggregate that does not exist.
+    """
+    tenant, consumer, aggregate, id = parse(stream)
+    if consumer == "-":
+        return tenant
+    match aggregate:
+        case "consumer":
+            return f"{tenant}/{consumer}"
+        case "data_connection" | "consumer_account":
+            return f"{tenant}/{consumer}/{id}"
+    raise ValueError("the stream is of no known aggregate")
+
+
 def of_consumer(tenant: str, consumer_id: str, aggregate: str = "") -> str:
     """The prefix of all streams of a consumer, or of those of one aggregate."""
     prefix = f"{tenant}/{consumer_id}/"

@@ -25,7 +25,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from scripts.options import stop
+from scripts.options import stop, told_to_end
 
 LOGIN, PASSWORD = "salaried", "1234"
 DATA_TYPES = ["BANK_ACCOUNT", "BANK_TRANSACTION", "CASHFLOW", "CREDIT_INSIGHTS"]
@@ -80,10 +80,7 @@ async def _demo(folder: Path, exit_after: bool) -> None:
             console.print(f'  curl -H "X-API-KEY: $PASSBOOK_KEY" {path}', soft_wrap=True)
             console.print(f"  The API, described: {service}/docs")
             console.print(f"  The bank: {bank}\n\nBoth are running. Ctrl-C ends them.")
-            ended = asyncio.Event()
-            for number in (signal.SIGINT, signal.SIGTERM):
-                asyncio.get_running_loop().add_signal_handler(number, ended.set)
-            await ended.wait()
+            await told_to_end().wait()
 
 
 async def _tell_the_story(session: aiohttp.ClientSession, service: str, api_key: str) -> str:
@@ -108,7 +105,7 @@ async def _tell_the_story(session: aiohttp.ClientSession, service: str, api_key:
         f"{path}/data-connections",
         {"provider_name": "budget_insight", "requested_data_types": DATA_TYPES},
     )
-    await _log_in(session, connection["redirect_url"])
+    await _log_in(connection["redirect_url"])
     connection = await ask("GET", f"{path}/data-connections/{connection['id']}")
     _expect(connection["status"] == "CONNECTED", "the connection is not CONNECTED")
 
@@ -163,12 +160,12 @@ class _Teller:
         if show:
             show(answer)
         elif answer is not None:
-            console.print_json(_shortened(msgspec.json.format(raw).decode(), lines=24))
+            console.print_json(raw.decode())
         return answer
 
 
-def _shortened(text: str, lines: int = 1) -> str:
-    return text if lines > 1 or len(text) < 400 else text[:400] + " …"
+def _shortened(text: str) -> str:
+    return text if len(text) < 400 else text[:400] + " …"
 
 
 def _show_transactions(page: Any) -> None:
@@ -201,7 +198,7 @@ def _show_cashflow(cashflow: Any) -> None:
     console.print(table)
 
 
-async def _log_in(session: aiohttp.ClientSession, address: str) -> None:
+async def _log_in(address: str) -> None:
     """Do what the person does: open the link, fill in the bank's form, and come back."""
     async with aiohttp.ClientSession() as browser:
         async with browser.get(address) as response:

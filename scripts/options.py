@@ -1,7 +1,9 @@
-"""Options that more than one command takes, and how a command says that it cannot go on."""
+"""What commands have in common: options, how one says that it cannot go on, and how it is told to end."""
 
 from __future__ import annotations
 
+import asyncio
+import signal
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -30,6 +32,14 @@ def settings_with(**given: Any) -> Settings:
             name = "_".join(str(part) for part in problem["loc"])
             typer.echo(f"passbook: PASSBOOK_{name.upper()}: {problem['msg']}", err=True)
         raise typer.Exit(2) from None
+
+
+def told_to_end() -> asyncio.Event:
+    """Set once the process is told to end, by Ctrl-C or by SIGTERM."""
+    ended = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, ended.set)
+    return ended
 
 
 def stop(message: str, code: int = 1) -> NoReturn:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import signal
 import sys
 from typing import Annotated
 
@@ -15,7 +14,7 @@ from adapters.keys.master import MasterKeyRefused
 from adapters.logs import set_up_logging
 from adapters.settings import Settings
 from application.ports import LogError
-from scripts.options import Data, settings_with, stop
+from scripts.options import Data, settings_with, stop, told_to_end
 
 log = logging.getLogger("passbook.service")
 
@@ -48,10 +47,7 @@ def projector_command(settings: Settings) -> list[str]:
 
 
 async def _serve(settings: Settings) -> None:
-    ended = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, ended.set)
+    ended = told_to_end()
     listen = (settings.host, settings.port)
     async with running(settings, projector_command(settings), listen=listen) as (service, address):
         if settings.api_key and len(settings.api_key.get_secret_value()) < API_KEY_SIZE_SAFE:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import signal
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from adapters.budget_insight.simulator import PASSWORD, SimulatorOptions, UnknownDataSet, logins, serve
-from scripts.options import stop
+from scripts.options import stop, told_to_end
 
 
 def simulate(
@@ -40,16 +38,12 @@ def simulate(
 
 
 async def _serve(options: SimulatorOptions, host: str, port: int) -> None:
-    ended = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, ended.set)
+    ended = told_to_end()
     try:
         runner, address = await serve(options, host, port)
     except OSError as error:
         stop(f"cannot listen on {host}:{port}: {error.strerror or error}")
     typer.echo(f"The simulated bank listens on {address}")
     typer.echo(f"Log in as one of `passbook simulate --list`, with the password {PASSWORD}")
-    with contextlib.suppress(asyncio.CancelledError):
-        await ended.wait()
+    await ended.wait()
     await runner.cleanup()

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from urllib.parse import quote, urlencode
 
 from yarl import URL
 
 from application.ports import ProviderRefused, UnexpectedAnswer
+from domain.provider import BUDGET_INSIGHT
 
 HOST_SUFFIX = ".biapi.pro"
 WEBVIEW_URL = "https://webview.powens.com"
 API_PATH = "/2.0/"
 #: The languages their webview speaks. Without one in the path it answers 503.
 LANGUAGES = frozenset({"de", "en", "es", "fr", "it", "nl", "pt"})
-LANGUAGE_DEFAULT = "en"
-
-_DOMAIN = re.compile(r"([a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?)(?:\.biapi\.pro)?", re.ASCII | re.IGNORECASE)
+LANGUAGE_DEFAULT = "fr"
 
 #: Printable ASCII without the backslash, which some take for a slash.
 _HREF = re.compile(r"[!-\[\]-~]{1,8192}", re.ASCII)
@@ -29,10 +28,9 @@ def host_of(domain: str) -> str:
     Raises:
         ProviderRefused: it is anything else, such as a way to another host.
     """
-    label = _DOMAIN.fullmatch(domain)
-    if label is None:
+    if not BUDGET_INSIGHT.credentials["domain"].fullmatch(domain):
         raise ProviderRefused("domain_refused")
-    return label[1].lower() + HOST_SUFFIX
+    return domain.lower().removesuffix(HOST_SUFFIX) + HOST_SUFFIX
 
 
 def root_of(domain: str, override: str | None = None) -> URL:
@@ -54,9 +52,9 @@ def with_query(url: URL, query: Mapping[str, str]) -> URL:
     return URL(f"{bare}?{urlencode(query, quote_via=quote)}", encoded=True) if query else bare
 
 
-def webview(base: str, *, language: str, flow: str, query: Mapping[str, str]) -> str:
+def webview(base: str, *, languages: Sequence[str], flow: str, query: Mapping[str, str]) -> str:
     """Where the person's browser is sent, with every value encoded."""
-    spoken = language if language in LANGUAGES else LANGUAGE_DEFAULT
+    spoken = next((each for each in languages if each in LANGUAGES), LANGUAGE_DEFAULT)
     return f"{base.rstrip('/')}/{spoken}/{flow}?{urlencode(query, quote_via=quote)}"
 
 

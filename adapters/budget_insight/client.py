@@ -80,20 +80,11 @@ class Client:
         answer = await self._get("auth/token/code", token, type="singleAccess")
         return payloads.secret_of(lift(payloads.TemporaryCode, answer).code)
 
-    async def revoke_token(self, token: str) -> None:
-        """`DELETE auth/token`."""
-        await self._transport.send("DELETE", self._at("auth/token"), token=token)
-
     async def delete_user(self, token: str) -> None:
         """`DELETE users/me`: all the provider has of the user goes with it."""
         await self._transport.send("DELETE", self._at("users/me"), token=token)
 
     # Connections
-
-    async def connections(self, token: str) -> list[payloads.Connection]:
-        """`GET users/me/connections`."""
-        answer = await self._get("users/me/connections", token, expand="sources,connector")
-        return [lift(payloads.Connection, row) for row in payloads.page_of(answer, "connections").rows]
 
     async def connection(self, token: str, connection: str) -> payloads.Connection:
         """`GET users/me/connections/{id}`."""

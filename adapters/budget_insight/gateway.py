@@ -19,6 +19,7 @@ from application.ports import (
     ObservedPage,
     ProviderRefused,
     ProviderUser,
+    Returned,
     UnexpectedAnswer,
 )
 
@@ -81,7 +82,7 @@ class BudgetInsightGateway:
         redirect_uri: str,
         state: str,
         connection: str | None = None,
-        language: str = "fr",
+        languages: Sequence[str] = (),
     ) -> str:
         code = await self._client(credentials).temporary_code(user.token)
         query = {
@@ -96,7 +97,10 @@ class BudgetInsightGateway:
         if connection is not None:
             flow = "reconnect"
             query["connection_id"] = connection
-        return addresses.webview(self._webview_url, language=language, flow=flow, query=query)
+        return addresses.webview(self._webview_url, languages=languages, flow=flow, query=query)
+
+    def returned(self, query: Mapping[str, str]) -> Returned:
+        return translate.returned(query)
 
     async def connection(
         self, credentials: Credentials, user: ProviderUser, connection: str

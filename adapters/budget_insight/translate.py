@@ -10,7 +10,7 @@ from typing import Any
 
 from adapters.budget_insight import payloads, states, times
 from adapters.budget_insight.payloads import amount_of, exact_text, is_set, kept, lift, reference_of, word_of
-from application.ports import ObservedAccount, ObservedConnection, UnexpectedAnswer
+from application.ports import ObservedAccount, ObservedConnection, Returned, UnexpectedAnswer
 from domain import money
 from domain.consumer_account import (
     CHECKING,
@@ -55,7 +55,26 @@ ACCOUNT_FIELDS_MOVING = frozenset(
 CURRENCY_FIELDS_MOVING = frozenset({"marketcap", "datetime"})
 
 
+#: The failures that their webview reports.
+WEBVIEW_FAILURES = {
+    "access_denied": "access_denied",
+    "server_error": "provider_bug",
+    "tos_declined": "terms_declined",
+    "session_expired": "session_expired",
+}
+
 # Connections
+
+
+def returned(query: Mapping[str, str]) -> Returned:
+    """What the webview came back with. Its parameter for the connection has had three names, one of them a list."""
+    error = query.get("error")
+    failure = None if error is None else WEBVIEW_FAILURES.get(error, "provider_error")
+    for name in ("connection_id", "id_connection", "connection_ids"):
+        value = query.get(name, "").partition(",")[0].strip()
+        if value:
+            return Returned(reference_of(value), failure)
+    return Returned(None, failure)
 
 
 def connection(payload: payloads.Connection, *, provider_user: str) -> ObservedConnection:
@@ -240,11 +259,10 @@ def _minor(amount: Decimal | None, exponent: int) -> tuple[int | None, str | Non
     if amount is None:
         return None, None
     try:
-        minor = money.read(amount, exponent).minor
+        minor, rounded = money.read(amount, exponent)
     except ValueError:
         return None, exact_text(amount)
-    exact = Decimal(minor).scaleb(-exponent) == amount
-    return minor, None if exact else exact_text(amount)
+    return minor, None if rounded is None else exact_text(amount)
 
 
 def _text_of_amount(value: Any) -> str | None:

@@ -106,15 +106,9 @@ def scope_of(stream: str, name: str = "") -> str:
     Raises:
         ValueError: the text is no stream id, or names an aggregate that does not exist.
     """
-    tenant, consumer, aggregate, id = streams.parse(stream)
-    if consumer == "-" or name == registry.CONSUMER_ERASED:
-        return tenant
-    match aggregate:
-        case streams.CONSUMER:
-            return f"{tenant}/{consumer}"
-        case streams.DATA_CONNECTION | streams.CONSUMER_ACCOUNT:
-            return f"{tenant}/{consumer}/{id}"
-    raise ValueError("the stream is of no known aggregate")
+    if name == registry.CONSUMER_ERASED:
+        return streams.parse(stream).tenant
+    return streams.scope_of(stream)
 
 
 def to_microseconds(moment: datetime) -> int:

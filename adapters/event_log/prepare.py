@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 from eventsourcing.persistence import StoredEvent
 
-from adapters.event_log.layout import leaf
 from adapters.event_log.mapper import SealedMapper
+from adapters.event_log.recorder import leaf_of
 from application.ports import Append
 
 
@@ -30,5 +30,4 @@ def prepare(append: Append, mapper: SealedMapper) -> Prepared:
         for change in append.changes
         for version, fact in enumerate(change.facts, change.expected_version + 1)
     ]
-    leaves = [leaf(str(e.originator_id), e.originator_version, e.topic, e.state) for e in events]
-    return Prepared(append, events, leaves)
+    return Prepared(append, events, [leaf_of(event) for event in events])

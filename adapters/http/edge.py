@@ -25,19 +25,20 @@ from adapters.http.problems import (
 )
 from adapters.http.routing import Answer, Asked, Caller, Door, Route
 from adapters.http.services import HttpServices
+from application.execute import VISIBLE_TIMEOUT
 from application.ports import Context, KeyDestroyed, LogUnavailable
 from application.refusals import Unavailable
 from domain import streams
 from domain.refusals import Refused
 
 IDEMPOTENCY_KEY = "Idempotency-Key"
+IDEMPOTENCY_KEY_FORM = "[!-~]{1,255}"
 LOG_POSITION = "Log-Position"
-REACH_SECONDS_MAX = 2.0
 
 access = logging.getLogger("passbook.access")
 log = logging.getLogger("passbook.http")
 
-_KEY = re.compile(r"[!-~]{1,255}", re.ASCII)
+_KEY = re.compile(IDEMPOTENCY_KEY_FORM, re.ASCII)
 _POSITION = re.compile(r"[0-9]{1,18}", re.ASCII)
 
 
@@ -284,5 +285,5 @@ async def _reach(http: HttpServices, request: web.Request) -> None:
         raise invalid(
             "The Log-Position is not valid.", **{LOG_POSITION: ["must be a whole number, at least 0"]}
         )
-    if not await http.services.read_models.reach(int(values[0]), REACH_SECONDS_MAX):
+    if not await http.services.read_models.reach(int(values[0]), VISIBLE_TIMEOUT):
         raise unavailable()

@@ -10,7 +10,8 @@ from typing import Any
 import msgspec
 from pydantic import BaseModel
 
-from adapters.http.doors import Error
+from adapters.http.doors import API_KEY, Error
+from adapters.http.edge import IDEMPOTENCY_KEY, IDEMPOTENCY_KEY_FORM, LOG_POSITION
 from adapters.http.routing import HTML, JSON, Route
 
 _REF = "#/components/schemas/{name}"
@@ -29,7 +30,7 @@ is not reached within two seconds, that request answers 503 with `Retry-After`. 
 with a write to be able to repeat it: it is carried out once, and answered the same."""
 
 _SECURITY = {
-    "apiKey": {"type": "apiKey", "in": "header", "name": "X-API-KEY"},
+    "apiKey": {"type": "apiKey", "in": "header", "name": API_KEY},
     "token": {
         "type": "apiKey",
         "in": "header",
@@ -38,11 +39,11 @@ _SECURITY = {
     },
 }
 _IDEMPOTENCY_KEY = {
-    "name": "Idempotency-Key",
+    "name": IDEMPOTENCY_KEY,
     "in": "header",
     "required": False,
     "description": "Makes the request safe to repeat: the same key with the same request is carried out once.",
-    "schema": {"type": "string", "pattern": "^[!-~]{1,255}$"},
+    "schema": {"type": "string", "pattern": f"^{IDEMPOTENCY_KEY_FORM}$"},
 }
 _LOG_POSITION_ANSWERED = {
     "description": "Send this along to read what was written here.",
@@ -145,8 +146,8 @@ def _response(route: Route, status: int, schemas: Mapping[Any, Any]) -> dict[str
             response["content"] = {type: {"schema": {"type": "string"}}}
         elif type is not None:
             response["content"] = {JSON: {"schema": schemas[_key(type)]}}
-        if route.writes and route.door.prefix == "/api/v6":
-            response["headers"] = {"Log-Position": _LOG_POSITION_ANSWERED}
+        if route.writes:
+            response["headers"] = {LOG_POSITION: _LOG_POSITION_ANSWERED}
     elif route.door.error is None:
         response["content"] = {HTML: {"schema": {"type": "string"}}}
         if status == 400:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from inspect import isawaitable
-
 import msgspec
 
 from adapters.http.doors import OPEN
@@ -23,8 +21,7 @@ async def read_health(asked: Asked) -> Answer:
 
 
 async def read_readiness(asked: Asked) -> Answer:
-    found = asked.http.readiness()
-    readiness = await found if isawaitable(found) else found
+    readiness = await asked.http.readiness()
     return ok(readiness, 200) if readiness.ready else ok(readiness, 503, **{"Retry-After": "1"})
 
 

@@ -89,9 +89,9 @@ class HttpServices(msgspec.Struct, kw_only=True):
     read_models: Queries
     authenticate: Callable[[str], tuple[str, str] | None]
     """The tenant and the id of a key; None if there is no such key."""
-    create_api_key: Callable[[str, bytes], str | Awaitable[str]]
+    create_api_key: Callable[[str, bytes], str]
     """Make a key for a tenant under a command id, and return what its holder sends."""
-    readiness: Callable[[], Readiness | Awaitable[Readiness]]
+    readiness: Callable[[], Awaitable[Readiness]]
     scratch: Callable[[], Rows]
     """An empty store of rows in memory, to fold the stream of a write's answer into."""
     in_flight_max: int = 256

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from adapters.http.edge import LOG_POSITION, REACH_SECONDS_MAX
+from adapters.http.edge import LOG_POSITION
 from adapters.http.problems import not_found
 from adapters.http.routing import Answer, Asked, ok
 from application.authorisations import LINK_LIFETIME
-from application.execute import Outcome
+from application.execute import VISIBLE_TIMEOUT, Outcome
 from projections import directory
 from projections.ports import Rows
 
@@ -30,7 +30,7 @@ async def written(asked: Asked, outcome: Outcome) -> tuple[Rows, datetime]:
 
 async def visible(asked: Asked, outcome: Outcome) -> dict[str, str]:
     """Wait a while until the write can be read, and say in any case from which position on it can."""
-    await asked.services.read_models.reach(outcome.position, REACH_SECONDS_MAX)
+    await asked.services.read_models.reach(outcome.position, VISIBLE_TIMEOUT)
     return {LOG_POSITION: str(outcome.position)}
 
 

@@ -20,8 +20,6 @@ from adapters.keys.database import Database
 from adapters.keys.master import KEY_ID_SIZE, KEY_SIZE, MasterKey, MasterKeyRefused, derive
 from application.ports import KeyDestroyed, KeyMissing, LogUnavailable
 
-ACTIVE = "active"
-DESTROYED = "destroyed"
 NONCE_SIZE = 12
 #: Keys held in memory, of either direction, before all are dropped and read again.
 CACHED_MAX = 65_536

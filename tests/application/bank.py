@@ -11,6 +11,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from adapters.budget_insight import translate
 from application.ports import (
     Clock,
     Credentials,
@@ -19,6 +20,7 @@ from application.ports import (
     ObservedPage,
     ProviderRefused,
     ProviderUser,
+    Returned,
 )
 from domain.consumer_account import AccountDetails, BalanceRefreshed
 from domain.transactions import Transaction
@@ -143,10 +145,13 @@ class ScriptedBank:
         redirect_uri: str,
         state: str,
         connection: str | None = None,
-        language: str = "fr",
+        languages: Sequence[str] = (),
     ) -> str:
         await self._called("authorisation_url", user.reference, connection, redirect_uri)
-        return f"{WEBVIEW}/{language}/{'reconnect' if connection else 'connect'}?state={state}"
+        return f"{WEBVIEW}/{next(iter(languages), 'fr')}/{'reconnect' if connection else 'connect'}?state={state}"
+
+    def returned(self, query: Mapping[str, str]) -> Returned:
+        return translate.returned(query)
 
     async def connection(
         self, credentials: Credentials, user: ProviderUser, connection: str

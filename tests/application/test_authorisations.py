@@ -62,7 +62,7 @@ async def failed_reason(world: World, consumer_id: str, connection_id: str) -> s
 async def test_opening_the_link_leads_to_the_banks_page(any_world: World) -> None:
     consumer_id, connection_id = await a_connection(any_world)
     address = await open_link(
-        any_world.services, connection_id, await any_world.link(consumer_id, connection_id), language="en"
+        any_world.services, connection_id, await any_world.link(consumer_id, connection_id), languages=["en"]
     )
     assert address.startswith("https://webview.bank.test/en/connect?state=")
     assert any_world.bank.asked("authorisation_url") == [["7301", None, f"{PUBLIC_URL}/callback/budgea"]]

@@ -8,10 +8,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from aiohttp import web
 
-from adapters.budget_insight import addresses
-from adapters.budget_insight.client import Client
 from adapters.budget_insight.gateway import BudgetInsightGateway
-from adapters.budget_insight.transport import Transport, open_session
 from application.ports import (
     AuthorisationNeeded,
     ObservedPage,
@@ -104,21 +101,26 @@ async def test_a_person_who_was_connected_is_sent_to_reconnect(
 ) -> None:
     bank.answers(as_json({"code": "c"}))
     url = await gateway.authorisation_url(
-        CREDENTIALS, USER, redirect_uri="https://us.example/cb", state="s", connection="512", language="en"
+        CREDENTIALS,
+        USER,
+        redirect_uri="https://us.example/cb",
+        state="s",
+        connection="512",
+        languages=["sv", "en"],
     )
     assert urlsplit(url).path == "/en/reconnect"
     assert parse_qs(urlsplit(url).query)["connection_id"] == ["512"]
 
 
 @pytest.mark.parametrize("language", ["xx", "", "../../x", "FR", "fr/evil"])
-async def test_a_language_the_webview_does_not_speak_becomes_english(
+async def test_a_language_the_webview_does_not_speak_becomes_french(
     gateway: BudgetInsightGateway, bank: Bank, language: str
 ) -> None:
     bank.answers(as_json({"code": "c"}))
     url = await gateway.authorisation_url(
-        CREDENTIALS, USER, redirect_uri="https://us.example/cb", state="s", language=language
+        CREDENTIALS, USER, redirect_uri="https://us.example/cb", state="s", languages=[language]
     )
-    assert urlsplit(url).path == "/en/connect"
+    assert urlsplit(url).path == "/fr/connect"
 
 
 async def test_a_connection_is_read_with_its_sources(gateway: BudgetInsightGateway, bank: Bank) -> None:
@@ -301,18 +303,6 @@ async def test_a_connection_that_is_gone_is_deleted(
     bank.answers(answer)
     await gateway.delete_connection(CREDENTIALS, USER, "512")
     assert bank.targets == ["DELETE /2.0/users/me/connections/512"]
-
-
-async def test_connections_are_listed_and_a_token_is_revoked(bank: Bank) -> None:
-    async with open_session() as session:
-        client = Client(Transport(session), addresses.root_of("demo", bank.url))
-        bank.answers(as_json({"connections": [CONNECTION], "total": 1}), web.Response(status=204))
-        assert [connection.id for connection in await client.connections(USER.token)] == [512]
-        await client.revoke_token(USER.token)
-    assert bank.targets == [
-        "GET /2.0/users/me/connections?expand=sources%2Cconnector",
-        "DELETE /2.0/auth/token",
-    ]
 
 
 async def test_a_user_is_deleted(gateway: BudgetInsightGateway, bank: Bank) -> None:

@@ -101,7 +101,7 @@ async def test_a_connection_is_requested_authorised_synced_and_deleted(call: Cal
         "GET", connection["redirect_url"].removeprefix("http://passbook.example")
     )
     assert status == 302
-    assert response.headers["Location"].startswith("https://webview.example/fr/connect?")
+    assert response.headers["Location"].startswith("https://webview.example/connect?")
     assert response.headers["Referrer-Policy"] == "no-referrer"
     assert response.headers["Cache-Control"] == "no-store"
     assert "Set-Cookie" not in response.headers

@@ -9,7 +9,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from adapters.budget_insight import translate
 from adapters.http import HttpServices, Readiness
+from adapters.read_models.memory import MemoryRows
 from application.execute import Services
 from application.ports import (
     Append,
@@ -19,13 +21,13 @@ from application.ports import (
     ObservedConnection,
     ProviderError,
     ProviderUser,
+    Returned,
     Snapshot,
 )
 from domain import registry
 from domain.consumer import ConsumerErased
 from domain.fact import Erased, Recorded
 from projections import directory
-from projections.ports import Table
 
 NOON = datetime(2026, 3, 2, 12, 0, 0, 250_000, tzinfo=UTC)
 KEYS = {"key-of-ours": ("ours", "k1"), "key-of-theirs": ("theirs", "k2")}
@@ -114,35 +116,6 @@ class MemoryLog:
     def _check(self) -> None:
         if self.unavailable is not None:
             raise self.unavailable
-
-
-class MemoryRows:
-    def __init__(self) -> None:
-        self.tables: dict[str, dict[tuple[Any, ...], Any]] = {}
-
-    def get(self, table: Table, *key: Any) -> Any | None:
-        return self.tables.get(table.name, {}).get(key)
-
-    def put(self, table: Table, row: tuple[Any, ...]) -> None:
-        self.tables.setdefault(table.name, {})[tuple(row[: table.key])] = row
-
-    def put_many(self, table: Table, rows: Sequence[tuple[Any, ...]]) -> None:
-        for row in rows:
-            self.put(table, row)
-
-    def delete(self, table: Table, *key: Any) -> None:
-        held = self.tables.get(table.name, {})
-        for found in [k for k in held if k[: len(key)] == key]:
-            del held[found]
-
-    def scan(self, table: Table, *prefix: Any, at_least: Any = None, at_most: Any = None) -> Any:
-        held = self.tables.get(table.name, {})
-        return iter([held[key] for key in sorted(held) if key[: len(prefix)] == prefix])
-
-    def find(self, table: Table, index: str, *values: Any) -> Any:
-        columns = next(i.columns for i in table.indices if i.name == index)[: len(values)]
-        held = self.tables.get(table.name, {}).values()
-        return iter([row for row in held if tuple(getattr(row, c) for c in columns) == values])
 
 
 class MemoryReadModels:
@@ -299,10 +272,14 @@ class AgreeableBank:
         return ProviderUser("5", "token")
 
     async def authorisation_url(
-        self, credentials: Any, user: Any, *, state: str, language: str = "fr", **_: Any
+        self, credentials: Any, user: Any, *, state: str, languages: Sequence[str] = (), **_: Any
     ) -> str:
         self.states.append(state)
-        return f"https://webview.example/{language}/connect?state={state}&code=c"
+        self.languages = list(languages)
+        return f"https://webview.example/connect?state={state}&code=c"
+
+    def returned(self, query: Mapping[str, str]) -> Returned:
+        return translate.returned(query)
 
     async def connection(self, credentials: Any, user: ProviderUser, connection: str) -> ObservedConnection:
         return ObservedConnection(
@@ -368,9 +345,12 @@ class World:
             read_models=self.read_models,
             authenticate=KEYS.get,
             create_api_key=self._make_key,
-            readiness=lambda: self.readiness,
+            readiness=self._readiness,
             scratch=MemoryRows,
         )
+
+    async def _readiness(self) -> Readiness:
+        return self.readiness
 
     def _make_key(self, tenant: str, command_id: bytes) -> str:
         self.made_keys.append((tenant, command_id))

@@ -1,12 +1,10 @@
 """Simulators served over real HTTP, and a small caller which knows nothing of the project's client."""
 
 import json
-import os
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -131,14 +129,3 @@ async def served() -> AsyncIterator[Served]:
 @pytest.fixture
 async def api(served: Served) -> Api:
     return await served()
-
-
-@pytest.fixture
-def berka() -> Path:
-    """The folder of the real Czech accounts, where the machine has it."""
-    beside = Path(__file__).resolve().parents[2].parent / "shared" / "data"
-    shared = Path(os.environ.get("PASSBOOK_SHARED_DATA") or beside)
-    folder = shared / "berka-pkdd99"
-    if not folder.is_dir():
-        pytest.skip("the Berka data is not here: set PASSBOOK_SHARED_DATA to the shared data folder")
-    return folder

@@ -14,9 +14,5 @@ def check_digits(country: str, basic: str) -> str:
     return f"{98 - remainder(basic + country + '00'):02d}"
 
 
-def is_valid(iban: str) -> bool:
-    return remainder(iban[4:] + iban[:4]) == 1
-
-
 def remainder(text: str) -> int:
     return int(text.translate(LETTERS_AS_DIGITS)) % 97

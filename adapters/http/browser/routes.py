@@ -19,8 +19,6 @@ from application.refusals import Unavailable
 from domain import streams
 from domain.refusals import LinkInvalid
 
-LANGUAGES = ("fr", "en", "es", "it", "de", "nl", "pt")
-
 #: What our tokens and states are written in.
 Secret = Annotated[str, StringConstraints(max_length=128, pattern="^[0-9A-Za-z_.=-]*$")]
 Reference = Annotated[str, StringConstraints(max_length=256, pattern="^[0-9, ]*$")]
@@ -48,7 +46,7 @@ async def connect(asked: Asked) -> Answer:
     if not streams.UUID.fullmatch(connection):
         raise LinkInvalid
     address = await authorisations.open_link(
-        asked.services, connection, asked.query.token, language=_language(asked)
+        asked.services, connection, asked.query.token, languages=_languages(asked)
     )
     if not (address.isascii() and address.isprintable()):
         raise Unavailable("unexpected_answer")
@@ -92,13 +90,9 @@ def _set_cookie(name: str, value: str, seconds: int) -> str:
     return f"{name}={value}; Max-Age={seconds}; Path=/; Secure; HttpOnly; SameSite=Lax"
 
 
-def _language(asked: Asked) -> str:
-    """The first language that the browser asks for and the bank's page has."""
-    for part in asked.request.headers.get("Accept-Language", "").split(","):
-        language = part.strip()[:2].lower()
-        if language in LANGUAGES:
-            return language
-    return LANGUAGES[0]
+def _languages(asked: Asked) -> list[str]:
+    """What the browser asks for, in its order."""
+    return [part.strip()[:2].lower() for part in asked.request.headers.get("Accept-Language", "").split(",")]
 
 
 def _with_query(address: str, **values: str) -> str:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from inspect import isawaitable
-
 import msgspec
 
 from adapters.http.doors import NATIVE
 from adapters.http.fields import Nothing
-from adapters.http.routing import Answer, Asked, Route, ok
+from adapters.http.routing import Answer, Asked, Route
+from adapters.http.writes import answered
 from application.api_keys import record_creation
 
 
@@ -20,10 +19,9 @@ class ApiKey(msgspec.Struct, kw_only=True):
 
 
 async def create_api_key(asked: Asked) -> Answer:
-    await record_creation(asked.services, asked.context)
-    made = asked.http.create_api_key(asked.tenant, asked.context.command_id)
-    api_key = await made if isawaitable(made) else made
-    return ok(ApiKey(api_key=api_key, tenant=asked.tenant), 201)
+    outcome = await record_creation(asked.services, asked.context)
+    api_key = asked.http.create_api_key(asked.tenant, asked.context.command_id)
+    return await answered(asked, outcome, ApiKey(api_key=api_key, tenant=asked.tenant), 201)
 
 
 ROUTES = (

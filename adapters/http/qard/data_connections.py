@@ -17,7 +17,7 @@ from adapters.http.writes import answered, done, written
 from application import authorisations, data_connections
 from application.execute import Outcome
 from domain import streams
-from domain.data_connection import AUTH_ERROR, AUTH_REQUIRED, CONNECTING, DISCONNECTED
+from domain.data_connection import AUTH_REQUIRED, DISCONNECTED, OPENABLE
 from domain.provider import CATALOGUE
 from projections import answers, directory
 
@@ -94,7 +94,7 @@ async def read_connection(asked: Asked) -> Answer:
 def shown(asked: Asked, row: Any, at: datetime) -> answers.DataConnection:
     """A connection, with the link for the person as long as there is something to authorise."""
     link = None
-    if row.status in (AUTH_REQUIRED, CONNECTING, AUTH_ERROR):
+    if row.status in OPENABLE:
         link = authorisations.link(asked.services, asked.tenant, row.id, row.link_epoch, at)
     return directory.connection_answer(row, link)
 
