@@ -1,1 +1,1 @@
-"""Everything with a plug. Siblings are strangers to each other, and meet in `composition` alone."""
+"""Everything with a plug. Siblings are strangers to each other, and meet in `composition` and `storage` alone."""

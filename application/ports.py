@@ -20,7 +20,7 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
 
     tenant: str
     actor: str
-    """`key:{id}`, `browser`, `sync`, or `command-line`: never a person's name."""
+    """`key:{id}`, `browser`, `sync` or `auto-connect`: never a person's name."""
     command_id: bytes
     """16 bytes: a keyed hash of the client's `Idempotency-Key`, or random."""
     input_digest: bytes = b""
@@ -118,7 +118,11 @@ class EventLog(Protocol):
         ...
 
     async def position_of(self, stream: str, version: int) -> int:
-        """The position of a fact of a stream."""
+        """The position of a fact of a stream; 0 for version 0, which is before any.
+
+        Raises:
+            LogError: there is no such fact.
+        """
         ...
 
     async def append(self, append: Append) -> Appended:
