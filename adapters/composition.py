@@ -6,12 +6,10 @@
 from __future__ import annotations
 
 import asyncio
-import hmac
 import logging
 import socket
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from hashlib import sha256
 
 from aiohttp import web
 
@@ -23,10 +21,10 @@ from adapters.http.app import create_app
 from adapters.http.server import Runner
 from adapters.http.services import HttpServices, Readiness, StalledConsumer
 from adapters.jobs.in_process import InProcessJobs
-from adapters.keys.api_keys import ApiKeys
-from adapters.projector_process import ProjectorProcess
+from adapters.keys.authenticator import Authenticator
 from adapters.read_models.memory import MemoryRows
 from adapters.read_models.queries import SqliteReadModels
+from adapters.read_models.supervisor import ProjectorProcess
 from adapters.settings import Settings
 from adapters.storage import LOG_FILE, READ_MODELS_FOLDER, Vault, open_vault
 from application import farewell
@@ -37,34 +35,11 @@ from domain.provider import BUDGET_INSIGHT
 
 log = logging.getLogger("passbook.service")
 
-DEFAULT_TENANT = "default"
 #: Projections that have not moved for this long, although the log has, are not ready any more. Seconds.
 STANDSTILL = 15.0
 STALLED_SHOWN_MAX = 20
 #: How long the work beside the requests may take at the end; the next start goes on with it. Seconds.
 JOBS_TIMEOUT = 0.5
-
-
-class Authenticator:
-    """Whose key it is: one that was made, or the one that is set in the environment."""
-
-    def __init__(self, api_keys: ApiKeys, settings: Settings) -> None:
-        self._api_keys = api_keys
-        given = settings.api_key.get_secret_value().encode() if settings.api_key else None
-        self._given = sha256(given).digest() if given else None
-
-    @property
-    def anybody(self) -> bool:
-        """Whether there is any key that opens a door."""
-        return self._given is not None or self._api_keys.count() > 0
-
-    def __call__(self, key: str) -> tuple[str, str] | None:
-        if self._given is not None:
-            # Of digests, so that the time tells nothing of the length either.
-            said = sha256(key.encode("utf-8", "surrogateescape")).digest()
-            if hmac.compare_digest(said, self._given):
-                return DEFAULT_TENANT, "environment"
-        return self._api_keys.tenant_of(key)
 
 
 class Service:
@@ -90,12 +65,13 @@ class Service:
             ids=RandomIds(),
             public_url=public_url,
         )
-        self.authenticate = Authenticator(vault.api_keys, settings)
+        self.authenticate = Authenticator(
+            vault.api_keys, settings.api_key.get_secret_value() if settings.api_key else None
+        )
         self._ready = False
         self._seen = (0, asyncio.get_running_loop().time())
 
-    @property
-    def app(self) -> web.Application:
+    def build_app(self) -> web.Application:
         return create_app(
             HttpServices(
                 services=self.services,
@@ -166,7 +142,7 @@ async def running(
         synchroniser = Synchroniser(service.services)
         stack.push_async_callback(synchroniser.stop)
 
-        runner = Runner(service.app, shutdown_timeout=10.0)
+        runner = Runner(service.build_app(), shutdown_timeout=10.0)
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
         await web.SockSite(runner, listening).start()

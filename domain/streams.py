@@ -13,6 +13,8 @@ CONSUMER = "consumer"
 DATA_CONNECTION = "data_connection"
 CONSUMER_ACCOUNT = "consumer_account"
 
+#: The one tenant of an installation that makes no others.
+DEFAULT_TENANT = "default"
 TENANT = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?", re.ASCII)
 UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.ASCII)
 

@@ -6,12 +6,11 @@ from typing import Annotated
 
 import typer
 
-from adapters.composition import DEFAULT_TENANT
 from adapters.durable_file import CannotOpen
 from adapters.keys.master import MasterKeyRefused
 from adapters.storage import open_vault
 from application.ports import LogError
-from domain.streams import TENANT
+from domain.streams import DEFAULT_TENANT, TENANT
 from scripts.options import Data, settings_with, stop
 
 app = typer.Typer(help="Keys that open the doors.", no_args_is_help=True)

@@ -9,11 +9,12 @@ from typing import Annotated
 
 import typer
 
-from adapters.composition import DEFAULT_TENANT, CannotListen, running
+from adapters.composition import CannotListen, running
 from adapters.keys.master import MasterKeyRefused
 from adapters.logs import set_up_logging
 from adapters.settings import Settings
 from application.ports import LogError
+from domain.streams import DEFAULT_TENANT
 from scripts.options import Data, settings_with, stop, told_to_end
 
 log = logging.getLogger("passbook.service")

@@ -6,8 +6,9 @@ import asyncio
 import contextlib
 import logging
 import os
-import struct
 from collections.abc import Callable, Sequence
+
+from adapters.read_models.projector import POSITION
 
 log = logging.getLogger("passbook.projector")
 
@@ -16,7 +17,6 @@ BACKOFF_FIRST = 0.1
 BACKOFF_LONGEST = 10.0
 #: A projector that lived this long has not failed at once: the backoff starts anew.
 LIVED = 30.0
-_POSITION = struct.Struct(">Q")
 NOT_HANDED_ON = frozenset({"PASSBOOK_API_KEY"})
 
 
@@ -96,9 +96,9 @@ class ProjectorProcess:
             asyncio.get_running_loop().remove_reader(self._report)
             return
         self._pending += received
-        whole = len(self._pending) // _POSITION.size * _POSITION.size
+        whole = len(self._pending) // POSITION.size * POSITION.size
         if whole:
-            (position,) = _POSITION.unpack_from(self._pending, whole - _POSITION.size)
+            (position,) = POSITION.unpack_from(self._pending, whole - POSITION.size)
             self._pending = self._pending[whole:]
             self._on_position(position)
 
