@@ -14,6 +14,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from aiohttp import web
 
 from adapters.budget_insight.gateway import BudgetInsightGateway
+from adapters.budget_insight.webhooks import BudgetInsightPushes
 from adapters.clock import RandomIds, SystemClock
 from adapters.event_log.mapper import SealedMapper
 from adapters.event_log.sqlite import SqliteEventLog
@@ -21,16 +22,18 @@ from adapters.http.app import create_app
 from adapters.http.server import Runner
 from adapters.http.services import HttpServices, Readiness, StalledConsumer
 from adapters.jobs.in_process import InProcessJobs
+from adapters.jobs.inbox import SqliteInbox
 from adapters.keys.authenticator import Authenticator
 from adapters.read_models.memory import MemoryRows
 from adapters.read_models.queries import SqliteReadModels
 from adapters.read_models.supervisor import ProjectorProcess
 from adapters.settings import Settings
-from adapters.storage import LOG_FILE, READ_MODELS_FOLDER, Vault, open_vault
+from adapters.storage import INBOX_FILE, LOG_FILE, READ_MODELS_FOLDER, Vault, open_vault
 from application import farewell
 from application.erasure import finish_destructions
 from application.execute import Services
 from application.synchronise import Synchroniser
+from application.webhooks import Webhooks
 from domain.provider import BUDGET_INSIGHT
 
 log = logging.getLogger("passbook.service")
@@ -45,7 +48,14 @@ JOBS_TIMEOUT = 0.5
 class Service:
     """The service, running: what the doors reach, and whether they may be reached."""
 
-    def __init__(self, settings: Settings, vault: Vault, events: SqliteEventLog, public_url: str) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        vault: Vault,
+        events: SqliteEventLog,
+        inbox: SqliteInbox,
+        public_url: str,
+    ) -> None:
         self.vault = vault
         self.events = events
         self.read_models = SqliteReadModels(settings.data / READ_MODELS_FOLDER)
@@ -65,6 +75,12 @@ class Service:
             ids=RandomIds(),
             public_url=public_url,
         )
+        self.webhooks = Webhooks(
+            self.services,
+            inbox,
+            {BUDGET_INSIGHT.name: BudgetInsightPushes()},
+            pause=settings.webhook_pause,
+        )
         self.authenticate = Authenticator(
             vault.api_keys, settings.api_key.get_secret_value() if settings.api_key else None
         )
@@ -79,6 +95,7 @@ class Service:
                 authenticate=self.authenticate,
                 create_api_key=self.vault.api_keys.create,
                 readiness=self.readiness,
+                webhooks=self.webhooks,
                 scratch=MemoryRows,
             )
         )
@@ -107,6 +124,7 @@ class Service:
         self._ready = True
         log.info("ready", extra={"head": head})
         await synchroniser.start()
+        await self.webhooks.start()
 
 
 @asynccontextmanager
@@ -128,7 +146,9 @@ async def running(
         stack.callback(vault.close)
         events = SqliteEventLog(settings.data / LOG_FILE, SealedMapper(vault.keys))
         stack.callback(events.close)
-        service = Service(settings, vault, events, str(settings.public_url or address))
+        inbox = SqliteInbox(settings.data / INBOX_FILE)
+        stack.callback(inbox.close)
+        service = Service(settings, vault, events, inbox, str(settings.public_url or address))
         stack.callback(service.read_models.close)
         stack.push_async_callback(service.gateway.close)
         await finish_destructions(service.services)
@@ -141,6 +161,7 @@ async def running(
         stack.push_async_callback(service.jobs.close, JOBS_TIMEOUT)
         synchroniser = Synchroniser(service.services)
         stack.push_async_callback(synchroniser.stop)
+        stack.push_async_callback(service.webhooks.stop)
 
         runner = Runner(service.build_app(), shutdown_timeout=10.0)
         await runner.setup()

@@ -43,4 +43,7 @@ class Settings(BaseSettings):
     webview_url: BaseUrl | None = Field(
         None, description="In place of https://webview.powens.com, paths unchanged."
     )
+    webhook_pause: float = Field(
+        3.0, ge=0.1, le=600, description="Seconds to wait for the webhooks that come along with one."
+    )
     log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$")

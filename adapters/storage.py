@@ -15,6 +15,7 @@ from application.ports import LogError
 
 LOG_FILE = "log.sqlite3"
 SECRETS_FILE = "secrets.sqlite3"
+INBOX_FILE = "inbox.sqlite3"
 READ_MODELS_FOLDER = "read_models"
 
 

@@ -183,6 +183,8 @@ async def complete(services: Services, query: Mapping[str, str]) -> Return:
         failure = "no_connection_returned"
     if failure is None and reference is not None:
         user_reference = await _owner(services, tenant, consumer_id, connection.provider, reference)
+        # Before it is recorded: what is found by these ids in vain does no harm.
+        await services.connecting(stream, connection.provider, reference, user_reference)
 
     async def decide() -> Plan:
         loaded = await load(services, stream)

@@ -139,7 +139,7 @@ async def delete(services: Services, context: Context, consumer_id: str, connect
     doomed: list[str] = []
     # An earlier try may have been recorded without knowing it.
     await finish_recorded(services, f"{tenant}/{consumer_id}")
-    left = await farewell.prepare(services, tenant, consumer_id, stream, [stream])
+    left = await farewell.prepare(services, context, consumer_id, stream, [stream])
 
     async def decide() -> Plan:
         loaded = await load(services, stream)

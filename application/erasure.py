@@ -29,7 +29,7 @@ async def erase_consumer(services: Services, context: Context, consumer_id: str)
         streams.of_consumer(tenant, consumer_id, streams.DATA_CONNECTION)
     )
     finished = await finish_recorded(services, scope)
-    left = await farewell.prepare(services, tenant, consumer_id, stream, connection_streams, user_too=True)
+    left = await farewell.prepare(services, context, consumer_id, stream, connection_streams, user_too=True)
 
     async def decide() -> Plan:
         loaded: Loaded[consumer.Consumer] = await load(services, stream)

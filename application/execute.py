@@ -75,6 +75,10 @@ class Plan(msgspec.Struct, frozen=True):
     """Streams without a change that the decision rests on: it conflicts if one moved on."""
 
 
+async def _nothing(*_: str) -> None:
+    pass
+
+
 class Services(msgspec.Struct, kw_only=True):
     """Everything the use cases need, put together once by the composition."""
 
@@ -89,6 +93,9 @@ class Services(msgspec.Struct, kw_only=True):
     public_url: str
     sync_requested: Callable[[str, str], None] = lambda stream, sync_id: None
     """Told of every sync that is requested; the synchroniser puts itself here."""
+    connecting: Callable[[str, str, str, str], Awaitable[None]] = _nothing
+    """Told of stream, provider, and the provider's ids of connection and user, before it is recorded that a
+    connection was made; whoever looks connections up by these ids puts itself here."""
     states: OrderedDict[str, Loaded[Any]] = msgspec.field(default_factory=OrderedDict)
     in_flight: set[tuple[str, bytes]] = msgspec.field(default_factory=set)
     leaving: set[str] = msgspec.field(default_factory=set)

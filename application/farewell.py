@@ -11,8 +11,8 @@ from collections.abc import Sequence
 
 import msgspec
 
-from application.execute import Services, credentials_of, load
-from application.ports import AuthorisationNeeded, ProviderError, ProviderRefused, ProviderUser
+from application.execute import Services, credentials_of, find_repeated, load
+from application.ports import AuthorisationNeeded, Context, ProviderError, ProviderRefused, ProviderUser
 from application.provider_users import provider_user
 from domain import consumer, data_connection
 
@@ -39,7 +39,7 @@ class Farewell(msgspec.Struct, frozen=True, kw_only=True):
 
 async def prepare(
     services: Services,
-    tenant: str,
+    context: Context,
     consumer_id: str,
     subject: str,
     connection_streams: Sequence[str],
@@ -48,8 +48,14 @@ async def prepare(
 ) -> list[str]:
     """Keep what is needed, while the token can still be read. Nothing is deleted before `begin`.
 
-    Returns the references of what was kept.
+    Returns the references of what was kept: nothing, where the command was carried out before.
+
+    Raises:
+        IdempotencyKeyReused
     """
+    if await find_repeated(services, context) is not None:
+        return []
+    tenant = context.tenant
     references: dict[str, list[str]] = {}
     for stream in connection_streams:
         state = (await load(services, stream)).state

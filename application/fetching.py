@@ -60,7 +60,10 @@ async def fetch(run: Run) -> Fetched:
     """
     connection = data_connection.existing((await run.connection()).state)
     source = await _source(run, connection)
-    await source.refresh()
+    if data_connection.is_for_client(connection, run.sync_id):
+        # Nobody is waiting for the others: they read what the provider has fetched by itself. A push leads to
+        # one of them, and to ask the bank again would lead to the next push.
+        await source.refresh()
     observed = await _settled(run, source)
     if observed.reason is not None:
         raise Failed(AUTH_ERROR if observed.needs_person else FETCH_ERROR, observed.reason)

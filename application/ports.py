@@ -20,7 +20,7 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
 
     tenant: str
     actor: str
-    """`key:{id}`, `browser`, `sync` or `auto-connect`: never a person's name."""
+    """`key:{id}`, `browser`, `sync`, `webhook` or `auto-connect`: never a person's name."""
     command_id: bytes
     """16 bytes: a keyed hash of the client's `Idempotency-Key`, or random."""
     input_digest: bytes = b""
@@ -348,6 +348,111 @@ class ProviderGateway(Protocol):
     async def delete_user(self, credentials: Credentials, user: ProviderUser) -> None:
         """Delete a user at the provider with all they have there. That there is none is no error."""
         ...
+
+
+# What a provider sends by itself
+
+#: The most bytes of a push, as it came and unpacked: the first of a connection may hold its whole history.
+PUSH_SIZE_MAX = 16 * 1024 * 1024
+
+
+class Delivery(msgspec.Struct, frozen=True, kw_only=True):
+    """A push as it came: nothing of it is known to be true."""
+
+    path: str
+    """The path it was registered for, as the sender knows it."""
+    event: str
+    headers: Sequence[tuple[str, str]]
+    body: bytes
+    received_at: datetime
+
+
+class Push(msgspec.Struct, frozen=True, kw_only=True):
+    """What a verified push may be about. It is a hint to look, and never data."""
+
+    mark: bytes
+    """The same for each delivery of one notification. 32 bytes."""
+    connections: tuple[str, ...] = ()
+    """The provider's ids of connections."""
+    user: str | None = None
+    """The provider's id of their user."""
+    whole_user: bool = False
+    """It is about whatever connections the user has."""
+
+
+class PushForged(Exception):
+    """It does not show that it comes from the provider, and now. `reason` is for our log alone."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class PushTooLarge(Exception):
+    """It unpacks to more than `PUSH_SIZE_MAX`."""
+
+
+class PushUnreadable(Exception):
+    """The provider sent it, and it cannot be read: nothing is done about it, and it need not come again."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class PushReader(Protocol):
+    """A provider's pushes."""
+
+    @property
+    def events(self) -> Sequence[str]:
+        """The events that lead to anything; each is registered with an address of its own."""
+        ...
+
+    def read(self, delivery: Delivery, secret: str) -> Push:
+        """Verify a push, and read what it may be about. Takes a while for a large one, and no I/O.
+
+        Raises:
+            PushForged, PushTooLarge, PushUnreadable.
+        """
+        ...
+
+
+class Inbox(Protocol):
+    """Where pushes arrive, and what is still to be done about them. It outlives the process.
+
+    All of it can be lost: endpoints and connections are found again in secrets and log at the next start, and
+    a push that comes a second time leads to one more look.
+    """
+
+    async def open_endpoint(self, endpoint: bytes, tenant: str, provider: str) -> None:
+        """`endpoint` is a digest of what is in the address."""
+        ...
+
+    async def tenant_of(self, endpoint: bytes, provider: str) -> str | None: ...
+
+    async def index(self, stream: str, names: Sequence[bytes]) -> None:
+        """Find this connection by these names too; `names` are keyed hashes."""
+        ...
+
+    async def streams_of(self, name: bytes) -> Sequence[str]:
+        """The connections that have or had this name."""
+        ...
+
+    async def take(self, endpoint: bytes, mark: bytes, streams: Sequence[str], at: datetime) -> bool:
+        """Note durably that a push came and which connections are to be looked at. False if it came before."""
+        ...
+
+    async def waiting(self) -> Sequence[str]:
+        """The connections that are still to be looked at."""
+        ...
+
+    async def done(self, stream: str) -> None: ...
+
+    async def is_indexed(self) -> bool:
+        """Whether all that the log holds was put into the index once."""
+        ...
+
+    async def set_indexed(self) -> None: ...
 
 
 # What was projected

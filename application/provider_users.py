@@ -9,6 +9,9 @@ import msgspec
 from application.execute import Services
 from application.ports import Credentials, ProviderRefused, ProviderUser
 
+#: Credentials that may change without its being another account at the provider.
+_SECRETS = ("client_secret", "webhook_secret")
+
 _encode = msgspec.msgpack.Encoder(order="deterministic").encode
 
 
@@ -23,7 +26,7 @@ def _name(provider_name: str) -> str:
 
 
 def _account(services: Services, tenant: str, credentials: Credentials) -> bytes:
-    identity = {name: value for name, value in credentials.items() if name != "client_secret"}
+    identity = {name: value for name, value in credentials.items() if name not in _SECRETS}
     return services.keys.keyed_hash(tenant, "provider-account", _encode(identity))
 
 

@@ -57,7 +57,9 @@ class Synchroniser:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _run(self, stream: str, sync_id: str) -> None:
-        async with self._slots:
+        # One at a time of each connection: of two that read at once, the one that read first could write last.
+        of_connection = self._services.one_at_a_time.setdefault(f"sync {stream}", asyncio.Lock())
+        async with of_connection, self._slots:
             await _patiently(self._services, sync_id, lambda: run_sync(self._services, stream, sync_id))
 
 

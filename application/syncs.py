@@ -69,6 +69,36 @@ async def request(
     return outcome, requested
 
 
+async def refresh(services: Services, stream: str, actor: str) -> bool:
+    """Request a sync of a connection that no client asked for, of all it is there for.
+
+    One that is queued will see whatever there is to be seen, so that another is not needed. One that has begun
+    may be past it: then this returns False, and is to be asked again once that has ended.
+    """
+    tenant = streams.parse(stream).tenant
+    sync_id = services.ids.uuid()
+    under_way = False
+
+    async def decide() -> Plan:
+        nonlocal under_way
+        loaded = await load(services, stream)
+        pending = data_connection.pending_syncs(loaded.state)
+        under_way = bool(pending) and all(sync.attempt for sync in pending)
+        wanted = _wanted(loaded.state, None)
+        if pending or not wanted or not await is_enabled(services, tenant, loaded.state.provider):
+            return Plan(loaded, ())
+        data_syncs = tuple(data_connection.DataSync(services.ids.uuid(), data_type) for data_type in wanted)
+        facts = data_connection.request_sync(
+            loaded.state, sync_id=sync_id, data_syncs=data_syncs, origin=data_connection.INTERNAL
+        )
+        return Plan(loaded, ((loaded, facts),))
+
+    await execute(services, internal_context(services, tenant, actor), decide)
+    if data_connection.pending_sync((await load(services, stream)).state, sync_id):
+        services.sync_requested(stream, sync_id)
+    return not under_way
+
+
 def _wanted(connection: data_connection.DataConnection, asked: Sequence[str] | None) -> tuple[str, ...]:
     """Of what was asked for, what this connection is there for, with what that is made from."""
     match connection:

@@ -349,6 +349,17 @@ def pending_sync(connection: DataConnection, sync_id: str) -> PendingSync | None
     return next((sync for sync in connection.pending if sync.sync_id == sync_id), None)
 
 
+def pending_syncs(connection: DataConnection) -> tuple[PendingSync, ...]:
+    """All that have not ended, the oldest first."""
+    return connection.pending if isinstance(connection, Requested) else ()
+
+
+def is_for_client(connection: DataConnection, sync_id: str) -> bool:
+    """Whether a client asked for this sync, and is waiting for what the bank has now."""
+    sync = pending_sync(connection, sync_id)
+    return sync is not None and sync.origin == CLIENT
+
+
 def start_sync(connection: DataConnection, sync_id: str) -> tuple[SyncStarted, ...]:
     """Begin an attempt. Unlike other decisions this one counts: each attempt is one more."""
     sync = pending_sync(connection, sync_id)

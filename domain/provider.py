@@ -23,6 +23,8 @@ class Description(msgspec.Struct, frozen=True, kw_only=True):
     """The fields to be set before it can be enabled, each with the pattern it must match in full."""
     settings: tuple[str, ...]
     data_types: tuple[str, ...]
+    optional_credentials: Mapping[str, re.Pattern[str]] = {}
+    """Fields that may be set along with them, and that enabling it never asks for."""
     available: bool = True
     unique: bool = True
     """At most one data connection per user."""
@@ -40,6 +42,8 @@ BUDGET_INSIGHT = Description(
         "client_id": re.compile(r"[!-~]{1,255}", re.ASCII),
         "client_secret": re.compile(r"[!-~]{1,255}", re.ASCII),
     },
+    # Whoever knows it can tell us that there is something new, and no more than that.
+    optional_credentials={"webhook_secret": re.compile(r"[!-~]{1,255}", re.ASCII)},
     settings=("auto_connect",),
     data_types=data_types.ALL,
 )
@@ -87,12 +91,13 @@ initial = Provider()
 def check_credentials(description: Description, credentials: Mapping[str, str]) -> None:
     """Refuse credentials that are incomplete, unknown or of the wrong form, without repeating them."""
     problems: dict[str, list[str]] = {}
-    for field, pattern in description.credentials.items():
-        if field not in credentials:
-            problems[f"credentials.{field}"] = ["is required"]
-        elif not pattern.fullmatch(credentials[field]):
+    known = {**description.credentials, **description.optional_credentials}
+    for field, pattern in known.items():
+        if field in credentials and not pattern.fullmatch(credentials[field]):
             problems[f"credentials.{field}"] = ["is not of the form this provider expects"]
-    if set(credentials) - set(description.credentials):
+        elif field in description.credentials and field not in credentials:
+            problems[f"credentials.{field}"] = ["is required"]
+    if set(credentials) - set(known):
         problems["credentials"] = ["holds a field that this provider does not know"]
     if problems:
         raise InvalidRequest("the credentials are not valid", **problems)

@@ -8,7 +8,14 @@ from typing import Annotated
 
 import typer
 
-from adapters.budget_insight.simulator import PASSWORD, SimulatorOptions, UnknownDataSet, logins, serve
+from adapters.budget_insight.simulator import (
+    PASSWORD,
+    SimulatorOptions,
+    UnknownDataSet,
+    WebhookOptions,
+    logins,
+    serve,
+)
 from scripts.options import stop, told_to_end
 
 
@@ -23,10 +30,23 @@ def simulate(
         ),
     ] = None,
     seed: Annotated[int, typer.Option(help="Same seed and same calls: same ids, rows and tokens.")] = 0,
+    webhooks_to: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="Push what happens to URL/EVENT, signed.", show_default=False),
+    ] = None,
+    webhook_secret: Annotated[
+        str | None,
+        typer.Option(metavar="SECRET", help="The secret to sign pushes with.", show_default=False),
+    ] = None,
     list_logins: Annotated[bool, typer.Option("--list", help="List who can log in, and end.")] = False,
 ) -> None:  # fmt: skip
     """Run a simulated bank that speaks the Budget Insight 2.0 API, with its web page to log in."""
-    options = SimulatorOptions(seed=seed, data_set=data_set)
+    if (webhooks_to is None) != (webhook_secret is None):
+        stop("--webhooks-to and --webhook-secret go together")
+    webhooks = None
+    if webhooks_to is not None and webhook_secret is not None:
+        webhooks = WebhookOptions(to=webhooks_to.rstrip("/"), secret=webhook_secret)
+    options = SimulatorOptions(seed=seed, data_set=data_set, webhooks=webhooks)
     try:
         if list_logins:
             for login in logins(options):

@@ -45,11 +45,11 @@ _MESSAGES = {
 }
 
 
-def _too_large() -> Problem:
+def too_large(size_max: int) -> Problem:
     return Problem(
         413,
         "PAYLOAD_TOO_LARGE",
-        f"The body is larger than {BODY_SIZE_MAX} bytes.",
+        f"The body is larger than {size_max} bytes.",
         headers={"Connection": "close"},
     )
 
@@ -67,25 +67,34 @@ async def read_body(request: web.Request) -> bytes:
             "The body must not be compressed.",
             headers={"Accept-Encoding": "identity", "Connection": "close"},
         )
+    raw = await read_raw(request, BODY_SIZE_MAX)
+    if raw and request.headers.get("Content-Type", "").strip() and not _is_json(request):
+        raise Problem(415, MEDIA_TYPE, "The body must be JSON in UTF-8.")
+    return raw
+
+
+async def read_raw(request: web.Request, size_max: int) -> bytes:
+    """The bytes of the body as they came, compressed or not, whatever they are.
+
+    Raises:
+        Problem: 400, 408 or 413.
+    """
     # Announced to be too large, it need not arrive first.
-    if (request.content_length or 0) > BODY_SIZE_MAX:
-        raise _too_large()
+    if (request.content_length or 0) > size_max:
+        raise too_large(size_max)
     try:
         async with asyncio.timeout(BODY_SECONDS_MAX):
-            raw = await request.read()
+            return await request.clone(client_max_size=size_max).read()
     except TimeoutError:
         raise Problem(
             408, "REQUEST_TIMEOUT", "The body did not arrive in time.", headers={"Connection": "close"}
         ) from None
     except web.HTTPRequestEntityTooLarge:
-        raise _too_large() from None
+        raise too_large(size_max) from None
     except (web.RequestPayloadError, HttpProcessingError, ConnectionError, ValueError):
         raise Problem(
             400, VALIDATION_ERROR, "The body could not be read.", headers={"Connection": "close"}
         ) from None
-    if raw and request.headers.get("Content-Type", "").strip() and not _is_json(request):
-        raise Problem(415, MEDIA_TYPE, "The body must be JSON in UTF-8.")
-    return raw
 
 
 def _is_json(request: web.Request) -> bool:

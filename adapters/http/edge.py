@@ -202,7 +202,7 @@ async def _handled(
     asked.query = parse_query(request.query.items(), route.query, lenient=route.lenient_query)
     key = _idempotency_key(request) if route.writes else None
     raw = b""
-    if request.method not in ("GET", "HEAD"):
+    if request.method not in ("GET", "HEAD") and not route.reads_body:
         raw = await read_body(request)
     if route.body is not None:
         asked.body = parse_body(raw, route.body, optional=route.body_optional)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from adapters.http import docs, operations
+from adapters.http import docs, operations, webhooks
 from adapters.http.browser import routes as browser
 from adapters.http.insights import balances
 from adapters.http.native import api_keys
@@ -17,6 +17,7 @@ ROUTES: tuple[Route, ...] = (
     *banking.ROUTES,
     *balances.ROUTES,
     *api_keys.ROUTES,
+    *webhooks.ROUTES,
     *browser.ROUTES,
     *operations.ROUTES,
     *docs.ROUTES,

@@ -106,6 +106,8 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     query: type[BaseModel] | None = None
     lenient_query: bool = False
     """Unknown parameters are let pass: somebody else makes this address."""
+    reads_body: bool = False
+    """The handler reads the body, which is anything."""
     writes: bool = False
     operation: str = ""
     """The name in the document, where one handler serves two routes."""

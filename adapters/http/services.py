@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Protocol
 
 import msgspec
 
 from application.execute import Services
+from application.webhooks import Webhooks
 from projections.ports import Rows
 
 
@@ -92,7 +94,10 @@ class HttpServices(msgspec.Struct, kw_only=True):
     create_api_key: Callable[[str, bytes], str]
     """Make a key for a tenant under a command id, and return what its holder sends."""
     readiness: Callable[[], Awaitable[Readiness]]
+    webhooks: Webhooks
     scratch: Callable[[], Rows]
     """An empty store of rows in memory, to fold the stream of a write's answer into."""
+    large_bodies: asyncio.Semaphore = msgspec.field(default_factory=lambda: asyncio.Semaphore(8))
+    """Bounds the memory that the bodies of pushes take; the others wait, unread."""
     in_flight_max: int = 256
     """Requests that one tenant may have under way at once."""

@@ -56,6 +56,11 @@ class Operation(msgspec.Struct, kw_only=True):
         return "requestBody" in self.document
 
     @property
+    def is_push(self) -> bool:
+        """Takes any bytes that are signed, and has tests of its own."""
+        return self.path.startswith("/webhooks/")
+
+    @property
     def has_key(self) -> bool:
         return bool(self.document["security"])
 
@@ -234,6 +239,8 @@ class Scene(msgspec.Struct, kw_only=True):
             **self.ours.ids,
             "name": "budget_insight",
             "asset": "start.js",
+            "endpoint": "0" * 48,
+            "event": "CONNECTION_SYNCED",
             "connection": self.ours.other_connection,
         }
 

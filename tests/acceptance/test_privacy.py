@@ -504,12 +504,12 @@ async def test_the_projector_is_not_handed_the_api_key(told: Told) -> None:
 async def test_a_mistaken_setting_is_not_repeated(tmp_path: Path) -> None:
     canary = "kanarie-einstellung-5d1c"
     mistaken = {
-        "PASSBOOK_API_KEY": canary[:12],
         "PASSBOOK_BUDGET_INSIGHT_URL": f"ftp://user:{canary}@x",
         "PASSBOOK_PUBLIC_URL": f"https://user:{canary}@",
         "PASSBOOK_LOG_LEVEL": canary,
     }
-    process = PassbookProcess(tmp_path / "data", "http://127.0.0.1:1", **mistaken)
+    environment = {**mistaken, "PASSBOOK_API_KEY": canary[:12]}
+    process = PassbookProcess(tmp_path / "data", "http://127.0.0.1:1", **environment)
     done = await asyncio.to_thread(process.command, "serve")
     assert done.returncode == 2
     assert canary[:12] not in done.stdout + done.stderr and "Traceback" not in done.stderr

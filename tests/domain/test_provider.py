@@ -82,3 +82,20 @@ def test_missing_and_unknown_credentials_are_named_without_their_values():
         "credentials", "credentials.client_id", "credentials.client_secret"
     }  # fmt: skip
     assert "clien_secret" not in str(refused.value.details) and "s3cr3t" not in str(refused.value.details)
+
+
+def test_an_optional_credential_may_be_left_out_and_is_checked_where_it_is_given():
+    description = provider.BUDGET_INSIGHT
+    assert "webhook_secret" not in description.credentials
+    provider.check_credentials(description, credentials())
+    provider.check_credentials(description, credentials(webhook_secret="hush"))
+    with pytest.raises(InvalidRequest) as refused:
+        provider.check_credentials(description, credentials(webhook_secret="with spaces"))
+    assert set(refused.value.details) == {"credentials.webhook_secret"}
+    with pytest.raises(InvalidRequest) as refused:
+        provider.check_credentials(description, {"webhook_secret": "hush"})
+    assert "credentials.domain" in refused.value.details
+    with pytest.raises(InvalidRequest):
+        provider.check_credentials(description, credentials(webhook="hush"))
+    given = folded(provider, SET)
+    assert provider.enable(given, description) == (provider.ProviderEnabled(),)

@@ -299,6 +299,7 @@ async def test_an_unknown_address(path: str, key: str, code: str, call: Caller) 
 @pytest.mark.parametrize("route", ROUTES, ids=lambda route: f"{route.method} {route.path}")
 async def test_other_methods_are_refused_with_those_that_are_not(route: Any, call: Caller) -> None:
     path = route.path.replace("{name}", "budget_insight").replace("{asset}", "start.js")
+    path = path.replace("{endpoint}", "e").replace("{event}", "CONNECTION_SYNCED")
     for name in ("{user_id}", "{account_id}", "{connection_id}", "{connection}"):
         path = path.replace(name, NOBODY)
     allowed = {other.method for other in ROUTES if other.path == route.path}

@@ -10,6 +10,7 @@ from typing import Any
 from uuid import UUID
 
 from adapters.budget_insight import translate
+from adapters.budget_insight.webhooks import BudgetInsightPushes
 from adapters.http import HttpServices, Readiness
 from adapters.read_models.memory import MemoryRows
 from application.execute import Services
@@ -24,10 +25,12 @@ from application.ports import (
     Returned,
     Snapshot,
 )
+from application.webhooks import Webhooks
 from domain import registry
 from domain.consumer import ConsumerErased
 from domain.fact import Erased, Recorded
 from projections import directory
+from tests.application.inbox import MemoryInbox
 
 NOON = datetime(2026, 3, 2, 12, 0, 0, 250_000, tzinfo=UTC)
 KEYS = {"key-of-ours": ("ours", "k1"), "key-of-theirs": ("theirs", "k2")}
@@ -340,12 +343,15 @@ class World:
             ids=CountedIds(),
             public_url=public_url,
         )
+        self.inbox = MemoryInbox()
+        self.webhooks = Webhooks(self.services, self.inbox, {"budget_insight": BudgetInsightPushes()})
         self.http = HttpServices(
             services=self.services,
             read_models=self.read_models,
             authenticate=KEYS.get,
             create_api_key=self._make_key,
             readiness=self._readiness,
+            webhooks=self.webhooks,
             scratch=MemoryRows,
         )
 

@@ -6,13 +6,14 @@ the two agree on, they agree on because both read the protocol.
 
 from adapters.budget_insight.simulator.app import create_app, serve
 from adapters.budget_insight.simulator.logins import PASSWORD, Login, UnknownDataSet, logins
-from adapters.budget_insight.simulator.options import SimulatorOptions
+from adapters.budget_insight.simulator.options import SimulatorOptions, WebhookOptions
 
 __all__ = [
     "PASSWORD",
     "Login",
     "SimulatorOptions",
     "UnknownDataSet",
+    "WebhookOptions",
     "create_app",
     "logins",
     "serve",

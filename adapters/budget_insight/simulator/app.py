@@ -15,6 +15,7 @@ from adapters.budget_insight.simulator import (
     connectors,
     control,
     transactions,
+    webhooks,
     webview,
 )
 from adapters.budget_insight.simulator.edge import REQUEST_ID, SIMULATION, refusal_status, reply, simulator
@@ -30,6 +31,7 @@ HOME = """A simulated bank behind the Budget Insight API.
 /{lang}/connect            the webview; also /reconnect and /manage
 /simulator/logins          who can log in; the password is 1234
 /simulator/clock           read and move the clock
+/simulator/webhooks        where to push, and what was pushed
 """
 
 
@@ -44,7 +46,10 @@ def create_app(options: SimulatorOptions, faults: Sequence[Middleware] = ()) -> 
     """
     app = web.Application(middlewares=[journal, refusals, *map(only_protocol, faults)])
     app[SIMULATION] = Simulation(options)
-    for room in (auth, connectors, connections, accounts, balances, transactions, webview, control):
+    app[webhooks.PUSHES] = webhooks.Pushes(options.webhooks)
+    app[SIMULATION].listener = app[webhooks.PUSHES].told
+    app.on_cleanup.append(webhooks.closing)
+    for room in (auth, connectors, connections, accounts, balances, transactions, webview, control, webhooks):
         app.add_routes(room.ROUTES)
     app.add_routes([web.get("/", home)])
     return app

@@ -4,7 +4,7 @@ What a bank holds (`statements`) and what the API shows are two things. A sync c
 second under ids of its own; a connection that needs its owner goes on showing what it saw last.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from random import Random
 from string import ascii_letters, digits
@@ -38,6 +38,9 @@ PERSON_STATES = frozenset(
     }
 )
 OTP_FIELD = "otp"
+
+#: What happened, to whose data, and to which connection of theirs.
+Told = Callable[[str, "User", "Connection | None"], None]
 
 Kind = Literal["permanent", "temporary", "standard", "single"]
 
@@ -144,6 +147,7 @@ class Bank:
         self.clock = clock
         self.logins = Logins(options)
         self.users: dict[int, User] = {}
+        self.tell: Told = lambda event, user, connection: None
         self._credentials: dict[str, Credential] = {}
         self._token_rng = Random(f"{options.seed}:tokens")
         # Ids of different kinds lie far apart, so that a mixed-up id is unknown rather than wrong.
@@ -209,7 +213,8 @@ class Bank:
 
     def delete_user(self, user: User) -> None:
         self.revoke_all_of(user)
-        self.users.pop(user.id, None)
+        if self.users.pop(user.id, None) is not None:
+            self.tell("USER_DELETED", user, None)
 
     def _purge_anonymous_users(self) -> None:
         now = self.clock.now()
@@ -281,7 +286,8 @@ class Bank:
         self.sync(connection)
 
     def delete_connection(self, connection: Connection) -> None:
-        connection.user.connections.pop(connection.id, None)
+        if connection.user.connections.pop(connection.id, None) is not None:
+            self.tell("CONNECTION_DELETED", connection.user, connection)
         connection.user.changed()
 
     def connections(self) -> Iterator[Connection]:
@@ -326,6 +332,7 @@ class Bank:
             waits = connection.state in PERSON_STATES and connection.state_until is None
             retry = min(now + RETRY_AFTER, connection.state_until or now + RETRY_AFTER)
             connection.next_try = None if waits else retry
+            self.tell("CONNECTION_SYNCED", connection.user, connection)
             return
         self._discover(connection)
         for account in connection.accounts.values():
@@ -333,6 +340,7 @@ class Bank:
         connection.last_update = reading_time(connection, paris_text(now))
         connection.synced_at = now
         connection.next_try = now + SYNC_EVERY
+        self.tell("CONNECTION_SYNCED", connection.user, connection)
 
     def bank_changed(self, statement: Statement) -> None:
         """Let the connections of a login see a change, as their next scheduled sync would."""

@@ -21,6 +21,7 @@ from adapters.budget_insight.simulator.refusals import Refused
 from adapters.budget_insight.simulator.render import number, to_minor
 from adapters.budget_insight.simulator.statements import HeldAccount, Row, Statement
 from adapters.budget_insight.simulator.transactions import counterparty_object
+from adapters.budget_insight.simulator.webhooks import PUSHES
 
 Body = TypeVar("Body")
 
@@ -78,6 +79,7 @@ class AccountChange(Struct, forbid_unknown_fields=True):
 
 async def reset(request: web.Request) -> web.Response:
     simulator(request).reset()
+    request.config_dict[PUSHES].reset()
     return web.Response(status=204)
 
 

@@ -5,6 +5,17 @@ from pathlib import Path
 
 from msgspec import Struct
 
+#: Of the events there are, those that a client can hardly do without.
+DEFAULT_EVENTS = ("CONNECTION_SYNCED", "ACCOUNT_SYNCED", "CONNECTION_DELETED", "USER_DELETED")
+
+
+class WebhookOptions(Struct, frozen=True, kw_only=True):
+    """Where to push, at `{to}/{EVENT}`, and the secret to sign with."""
+
+    to: str
+    secret: str
+    events: tuple[str, ...] = DEFAULT_EVENTS
+
 
 class SimulatorOptions(Struct, frozen=True, kw_only=True):
     """By default everything is accepted; each option makes the bank stricter or slower.
@@ -20,6 +31,7 @@ class SimulatorOptions(Struct, frozen=True, kw_only=True):
         first_sync_seconds: how long a new connection stays without data.
         no_account_status: the status of `noAccount`, which is 409 or 400 depending on the source.
         scheduled_syncs: whether connections refresh themselves when their `next_try` has passed.
+        webhooks: where to push what happens; the control door can say so later, too.
     """
 
     seed: int = 0
@@ -32,3 +44,4 @@ class SimulatorOptions(Struct, frozen=True, kw_only=True):
     first_sync_seconds: float = 0
     no_account_status: int = 409
     scheduled_syncs: bool = True
+    webhooks: WebhookOptions | None = None
