@@ -182,12 +182,15 @@ class Cashflow(CurrencyCashflow, kw_only=True):
 # Qard: credit insights
 
 
-class CalendarMonth(msgspec.Struct, kw_only=True):
+# A document may have tens of thousands of these two: the collector of cycles need not go through them.
+
+
+class CalendarMonth(msgspec.Struct, kw_only=True, gc=False):
     month: str
     amount: Decimal
 
 
-class CashFlow(msgspec.Struct, kw_only=True):
+class CashFlow(msgspec.Struct, kw_only=True, gc=False):
     """Transactions of one account that belong together by direction, type and wording."""
 
     type: str

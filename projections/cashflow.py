@@ -8,7 +8,7 @@ before is that opening.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import msgspec
@@ -131,12 +131,14 @@ def _merge(moved: dict[int, list[int]], key: bytes, rows: Rows) -> None:
         rows.put(MONTHS, Month(key, month, str(income), str(expense), count, _encode(kept)))
 
 
-def days_of(rows: Rows, account_id: str) -> Iterator[Day]:
+def days_of(month: Month) -> list[Day]:
     """The days on which something was booked, oldest first, with their net."""
-    for row in rows.scan(MONTHS, key_of(account_id)):
-        before = first_day(row.month) - 1
-        for day, net, count in _decode(row.days):
-            yield Day(before + day, net, count)
+    before = first_day(month.month) - 1
+    return [Day(before + day, net, count) for day, net, count in _decode(month.days)]
+
+
+def net_of(month: Month) -> int:
+    return int(month.income) + int(month.expense)
 
 
 # The answer

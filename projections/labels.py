@@ -17,19 +17,24 @@ _MASKED = re.compile(r"(?<![^\W_])(?<!\*)[\dX*]++(?![^\W\d_])")
 #: Letters in a row; an apostrophe or an ampersand between letters does not part them.
 _WORD = re.compile(r"[^\W\d_]+(?:['’&][^\W\d_]+)*")
 
-# A wording comes back every month, and a document is made anew with every sync.
+#: It matters where digits stand, and not which they are.
+_SAME_DIGITS = bytes.maketrans(b"123456789", b"000000000")
+
+# A wording comes back every month, with other digits.
 _WORDINGS_MAX = 65_536
 
 
-@lru_cache(maxsize=_WORDINGS_MAX)
 def label_root(wording: str | None) -> str:
     """The wording in capitals, without dates, digits, card masks and punctuation.
 
     `CB Carrefour Paris 12/03/24 4974XXXXXXXX1234` is `CB CARREFOUR PARIS`. Takes time in proportion to its length.
     """
-    if not wording:
-        return ""
-    text = _NAMED_DATE.sub(" ", wording.upper())
+    return _root(wording.encode().translate(_SAME_DIGITS)) if wording else ""
+
+
+@lru_cache(maxsize=_WORDINGS_MAX)
+def _root(wording: bytes) -> str:
+    text = _NAMED_DATE.sub(" ", wording.decode().upper())
     # Dates in digits are digits and punctuation.
     return " ".join(_WORD.findall(_MASKED.sub(_unmasked, text)))
 

@@ -15,19 +15,19 @@ from projections import (
     balances,
     banking_accounts,
     cashflow,
-    credit_insights,
     directory,
+    flows,
     stalled,
     transactions,
 )
 from projections.erasure import stream_of
 from projections.ports import Rows, Table
 
-MODELS = (directory, cashflow, transactions, balances, credit_insights, banking_accounts, accounts)
+MODELS = (directory, cashflow, transactions, flows, balances, banking_accounts, accounts)
 ALL_TABLES: tuple[Table, ...] = tuple(table for model in (stalled, *MODELS) for table in model.TABLES)
 
 _project = (directory.project, cashflow.project, transactions.project, accounts.project)
-_finish = (banking_accounts.finish, balances.finish, cashflow.finish, credit_insights.finish)
+_finish = (banking_accounts.finish, balances.finish, cashflow.finish)
 
 Consumer = tuple[str, str]
 """Tenant and consumer."""

@@ -11,6 +11,8 @@ from domain.transactions import date_of, day_of
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
 MICROS_PER_DAY = 86_400_000_000
+#: January of year 1: the calendar has no month before it.
+MONTH_MIN = 12
 
 # A column of days repeats itself; ten years have some 3,650 of them.
 _DAYS_MAX = 16_384

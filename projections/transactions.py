@@ -3,12 +3,13 @@
 The paged table holds booked rows, newest value day first. A row's answer is kept as its variable parts
 between marks, since the rest is the same for all rows of an account: `expand` fills it in. Pending rows are
 kept apart and counted nowhere; of a removed row its reference stays, so that it can come back under its id.
+What is booked is also summed by `flows`.
 """
 
 from __future__ import annotations
 
 from binascii import hexlify
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from operator import itemgetter, sub
@@ -20,25 +21,16 @@ import msgspec
 from domain.consumer_account import TransactionsFetched
 from domain.fact import Recorded
 from domain.transactions import DIGEST_SIZE, ID_SIZE, Batch
+from projections import flows
 from projections.accounts import ACCOUNTS, Account, key_of, keys_of
 from projections.erasure import forgotten, stream_of
+from projections.kinds import type_of
+from projections.labels import label_root
 from projections.ports import Index, Rows, Table
 from projections.times import day_text, month_of
 
-BANK = "BANK"
-#: The contract's name of each raw kind; what has none answers BANK.
-TYPES = {
-    "transfer": "TRANSFER",
-    "payback": "TRANSFER",
-    "order": "ORDER",
-    "check": "CHECK",
-    "withdrawal": "WITHDRAWAL",
-    "bank": BANK,
-    "card": "CARD",
-    "deferred_card": "CARD",
-    "summary_card": "CARD",
-    "card_summary": "CARD",
-}
+#: A row whose value day lies further from its booking is found by `STRAYS`.
+STRAY_DAYS = 31
 #: In `COUNTS`, the row for all types.
 ALL_TYPES = ""
 
@@ -55,6 +47,8 @@ class Transaction(NamedTuple):
     booked_on: int
     amount: int | None
     kind: str
+    root: str
+    """What its wording has in common with others: `labels.label_root`."""
     body: bytes
     """The parts of the answer, between marks."""
 
@@ -86,11 +80,14 @@ class Count(NamedTuple):
     count: int
 
 
-class Shift(NamedTuple):
+class Stray(NamedTuple):
+    """A booked row whose value day is far from its booking: all others that were booked in some days are a
+    range of `TRANSACTIONS`."""
+
     account: bytes
-    days: int
-    """The most days that ever lay between the booking of a row and its value day: with it a window of booking
-    days is a range of `TRANSACTIONS`."""
+    booked_on: int
+    newest: int
+    id: bytes
 
 
 TRANSACTIONS = Table(
@@ -99,26 +96,16 @@ TRANSACTIONS = Table(
 PENDING = Table("pending_transactions", Pending, key=2)
 REMOVED = Table("removed_transactions", Removed, key=2)
 COUNTS = Table("transaction_counts", Count, key=3)
-SHIFTS = Table("transaction_shifts", Shift, key=1)
-TABLES = (TRANSACTIONS, PENDING, REMOVED, COUNTS, SHIFTS)
+STRAYS = Table("stray_transactions", Stray, key=4)
+TABLES = (TRANSACTIONS, PENDING, REMOVED, COUNTS, STRAYS)
 
 #: The parts of an answer that differ from row to row; `expand` writes what stands at the marks.
 _BODY = b"%s-%s-%s-%s-%s\x01%s\x02%s\x03%s\x04%s\x05%s"
 _UUID_PARTS = Struct("8s4s4s4s12s")
 
+_kind_and_newest = itemgetter(*map(Transaction._fields.index, ("kind", "newest")))
+_flow_part = itemgetter(*map(Transaction._fields.index, ("booked_on", "amount", "kind", "root")))
 _json = msgspec.json.Encoder().encode
-_text = msgspec.json.Decoder(str | None).decode
-
-
-def type_of(kind: str) -> str:
-    return TYPES.get(kind, BANK)
-
-
-def kinds_of(type: str) -> tuple[str, ...]:
-    """The raw kinds of a type; for BANK those that it is not."""
-    if type == BANK:
-        return tuple(sorted(kind for kind, name in TYPES.items() if name != BANK))
-    return tuple(sorted(kind for kind, name in TYPES.items() if name == type))
 
 
 # Facts
@@ -129,7 +116,7 @@ def project(recorded: Recorded, rows: Rows) -> None:
     gone = forgotten(recorded)
     if gone is not None:
         for key in keys_of(gone, rows):
-            for table in TABLES:
+            for table in (*TABLES, *flows.TABLES):
                 rows.delete(table, key)
         return
     fact = recorded.fact
@@ -140,26 +127,20 @@ def project(recorded: Recorded, rows: Rows) -> None:
     if account is None:
         return
     key = key_of(account.id)
-    changes: Counter[tuple[str, int]] = Counter()
-    _add(fact.added, key, account, rows, changes)
+    came, went = _add(fact.added, key, account, rows), []
     if fact.modified:
-        _take(fact.modified.references, key, rows, changes)
-        _add(fact.modified, key, account, rows, changes)
+        went += _take(fact.modified.references, key, rows)
+        came += _add(fact.modified, key, account, rows)
     if fact.removed:
-        _remove(fact, key, rows, changes)
-    _count(changes, key, rows)
+        went += _remove(fact, key, rows)
+    _count(came, went, key, rows)
+    flows.move(map(_flow_part, came), map(_flow_part, went), key, rows)
 
 
-def held(rows: Rows, key: bytes, references: Iterable[str]) -> list[Transaction]:
-    """The booked rows of an account that have these references."""
-    return [
-        row for reference in references for row in rows.find(TRANSACTIONS, "by_reference", key, reference)
-    ]
-
-
-def _add(batch: Batch, key: bytes, account: Account, rows: Rows, changes: Counter[tuple[str, int]]) -> None:
+def _add(batch: Batch, key: bytes, account: Account, rows: Rows) -> list[tuple[Any, ...]]:
+    """Put rows into the tables, and return those that are booked."""
     if not batch.references:
-        return
+        return []
     days = value_days(batch)
     booked = _rows(batch, days, key, account.exponent)
     if batch.pending:
@@ -169,23 +150,19 @@ def _add(batch: Batch, key: bytes, account: Account, rows: Rows, changes: Counte
     # A batch is sorted by day; the table's key runs the other way.
     booked.reverse()
     rows.put_many(TRANSACTIONS, booked)
-    _note_counts(booked, changes)
-    if days is not batch.booked_on:
-        _note_shift(max(map(abs, map(sub, days, batch.booked_on))), key, rows)
+    if max(map(abs, map(sub, days, batch.booked_on))) > STRAY_DAYS:
+        for _, newest, id, _, _, booked_on, *_ in booked:
+            if _is_stray(booked_on, newest):
+                rows.put(STRAYS, Stray(key, booked_on, newest, id))
     if next(iter(rows.scan(REMOVED, key)), None) is not None:
         for reference in batch.references:
             rows.delete(REMOVED, key, reference)
+    return booked
 
 
 def _pending(row: tuple[Any, ...]) -> Pending:
-    key, newest, id, reference, digest, *rest = row
-    return Pending(key, reference, id, digest, -newest, *rest)
-
-
-def _note_counts(booked: list[tuple[Any, ...]], changes: Counter[tuple[str, int]]) -> None:
-    by_kind_and_day = Counter(map(itemgetter(7, 1), booked))
-    for (kind, newest), count in by_kind_and_day.items():
-        changes[type_of(kind), month_of(-newest)] += count
+    key, newest, id, reference, digest, booked_on, amount, kind, _, body = row
+    return Pending(key, reference, id, digest, -newest, booked_on, amount, kind, body)
 
 
 def value_days(batch: Batch) -> list[int]:
@@ -198,22 +175,23 @@ def value_days(batch: Batch) -> list[int]:
     ]
 
 
-def _note_shift(days: int, key: bytes, rows: Rows) -> None:
-    noted = rows.get(SHIFTS, key)
-    if days > (0 if noted is None else noted.days):
-        rows.put(SHIFTS, Shift(key, days))
+def _is_stray(booked_on: int, newest: int) -> bool:
+    return abs(booked_on + newest) > STRAY_DAYS
 
 
-def _take(references: Sequence[str], key: bytes, rows: Rows, changes: Counter[tuple[str, int]]) -> None:
-    """Take rows out of the tables, as if they had never been there."""
-    for row in held(rows, key, references):
+def _take(references: Sequence[str], key: bytes, rows: Rows) -> list[Transaction]:
+    """Take rows out of the tables, as if they had never been there, and return those that were booked."""
+    taken = held(rows, key, references)
+    for row in taken:
         rows.delete(TRANSACTIONS, *row[:3])
-        changes[type_of(row.kind), month_of(-row.newest)] -= 1
+        if _is_stray(row.booked_on, row.newest):
+            rows.delete(STRAYS, key, row.booked_on, row.newest, row.id)
     for reference in references:
         rows.delete(PENDING, key, reference)
+    return taken
 
 
-def _remove(fact: TransactionsFetched, key: bytes, rows: Rows, changes: Counter[tuple[str, int]]) -> None:
+def _remove(fact: TransactionsFetched, key: bytes, rows: Rows) -> list[Transaction]:
     removed = fact.removed
     digests = {row.reference: row.digest for row in held(rows, key, removed.references)}
     for index, reference in enumerate(removed.references):
@@ -221,15 +199,18 @@ def _remove(fact: TransactionsFetched, key: bytes, rows: Rows, changes: Counter[
         digest = digests.get(reference, b"" if pending is None else pending.digest)
         id = removed.ids[index * ID_SIZE : (index + 1) * ID_SIZE]
         rows.put(REMOVED, Removed(key, reference, id, digest))
-    _take(removed.references, key, rows, changes)
+    return _take(removed.references, key, rows)
 
 
-def _count(changes: Counter[tuple[str, int]], key: bytes, rows: Rows) -> None:
-    deltas: Counter[tuple[str, int]] = Counter()
+def _count(came: Sequence[tuple[Any, ...]], went: Sequence[Transaction], key: bytes, rows: Rows) -> None:
+    by_kind_and_day = Counter(map(_kind_and_newest, came))
+    by_kind_and_day.subtract(map(_kind_and_newest, went))
+    changes: defaultdict[tuple[str, int], int] = defaultdict(int)
+    for (kind, newest), change in by_kind_and_day.items():
+        changes[type_of(kind), month_of(-newest)] += change
+    for (_, month), change in list(changes.items()):
+        changes[ALL_TYPES, month] += change
     for (type, month), change in changes.items():
-        deltas[type, month] += change
-        deltas[ALL_TYPES, month] += change
-    for (type, month), change in deltas.items():
         if change == 0:
             continue
         row = rows.get(COUNTS, key, type, month)
@@ -238,6 +219,27 @@ def _count(changes: Counter[tuple[str, int]], key: bytes, rows: Rows) -> None:
             rows.delete(COUNTS, key, type, month)
         else:
             rows.put(COUNTS, Count(key, type, month, count))
+
+
+# What others ask
+
+
+def held(rows: Rows, key: bytes, references: Iterable[str]) -> list[Transaction]:
+    """The booked rows of an account that have these references."""
+    return [
+        row for reference in references for row in rows.find(TRANSACTIONS, "by_reference", key, reference)
+    ]
+
+
+def booked_between(rows: Rows, key: bytes, first: int, last: int) -> list[Transaction]:
+    """The rows of an account that were booked in these days, newest value day first, then by id."""
+    near = rows.scan(TRANSACTIONS, key, at_least=-(last + STRAY_DAYS), at_most=-(first - STRAY_DAYS))
+    found = [row for row in near if first <= row.booked_on <= last]
+    strays = list(rows.scan(STRAYS, key, at_least=first, at_most=last))
+    if not strays:
+        return found
+    # Some of them may not be so far off that they were not met.
+    return sorted({*found, *(rows.get(TRANSACTIONS, key, stray.newest, stray.id) for stray in strays)})
 
 
 # The answer of a row
@@ -257,6 +259,7 @@ def _rows(batch: Batch, days: list[int], key: bytes, exponent: int) -> list[tupl
             booked_on,
             amount,
             kind,
+            root,
             _BODY % (*name, number, initiated, value, wording, type),
         )
         for (
@@ -267,6 +270,7 @@ def _rows(batch: Batch, days: list[int], key: bytes, exponent: int) -> list[tupl
             booked_on,
             amount,
             kind,
+            root,
             name,
             number,
             initiated,
@@ -281,6 +285,7 @@ def _rows(batch: Batch, days: list[int], key: bytes, exponent: int) -> list[tupl
             batch.booked_on,
             batch.amounts,
             batch.kinds,
+            map(label_root, batch.wordings),
             _UUID_PARTS.iter_unpack(hexlify(batch.ids)),
             _numbers(batch.amounts, exponent),
             map(_quoted_time, batch.initiated_on),
@@ -338,7 +343,3 @@ def expand(account: Account, bodies: Sequence[bytes]) -> list[bytes]:
     )
     text = text.replace(b"\x00", tail + b'\x00{"id":"')
     return (b'{"id":"' + text + tail).split(b"\x00")
-
-
-def wording_of(row: Transaction) -> str | None:
-    return _text(row.body[row.body.index(b"\x04") + 1 : row.body.index(b"\x05")])

@@ -15,14 +15,17 @@ from typing import Any
 
 from adapters.read_models import pointer
 from adapters.read_models.schema import CHECKPOINT, START, create_index, create_table, fingerprint, index_name
+from adapters.read_models.sqlite import SqliteRows
 from domain.consumer_account import Known
+from projections import credit_insights
 from projections.accounts import Account, key_of
 from projections.directory import Consumer, DataConnection, DataSync, Provider
+from projections.kinds import BANK, kinds_of
 from projections.models import ALL_TABLES
 from projections.ports import Table
 from projections.stalled import Stalled
 from projections.times import first_day, last_day, month_of
-from projections.transactions import ALL_TYPES, BANK, expand, kinds_of
+from projections.transactions import ALL_TYPES, expand
 
 #: How often a wait looks by itself: before it is ever notified, and once it is.
 POLL_SECONDS = 0.002
@@ -202,10 +205,12 @@ class SqliteReadModels:
         return self._body("SELECT body FROM cashflows WHERE tenant = ? AND consumer = ?", tenant, consumer)
 
     def credit_insights(self, tenant: str, consumer: str) -> bytes | None:
-        """`answers.CreditInsights` in JSON; None without the consumer."""
-        return self._body(
-            "SELECT body FROM credit_insights WHERE tenant = ? AND consumer = ?", tenant, consumer
-        )
+        """`answers.CreditInsights` in JSON; None without the consumer.
+
+        Made of the rows that it lists: it takes as long as they are many.
+        """
+        with self._moment() as connection:
+            return credit_insights.document(SqliteRows(connection), tenant, consumer)
 
     def balances(self, tenant: str, consumer: str) -> list[tuple[str, bool, bytes]]:
         """Of each account its id, whether balance or available is known, and `answers.Balances` in JSON."""

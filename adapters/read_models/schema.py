@@ -11,7 +11,7 @@ from projections.models import ALL_TABLES
 from projections.ports import Index, Table
 
 #: Counts the meanings of the rows: raise it when a fold changes, so that older generations are rebuilt.
-MEANING = 1
+MEANING = 2
 
 _SQL_TYPES = {str: "TEXT", int: "INTEGER", bytes: "BLOB"}
 #: Rows of one INSERT.

@@ -39,6 +39,7 @@ LONG_QUICK = 10_000
 SYNCS = 10
 PAGES = 200
 PER_PAGE = 100
+DOCUMENTS = 5
 MILLISECONDS = 1_000
 MICROSECONDS = 1_000_000
 
@@ -130,11 +131,19 @@ class World:
             raise RuntimeError(f"page {page} has {len(rows)} rows")
         return {"page": took / PAGES * MICROSECONDS}
 
+    def insights(self, account: Account) -> Sample:
+        """The document that lists all transactions of its months, made when it is asked for."""
+        started = time.perf_counter()
+        for _ in range(DOCUMENTS):
+            self._read_models.credit_insights(TENANT, account.consumer)
+        return {"document": (time.perf_counter() - started) / DOCUMENTS * MILLISECONDS}
+
 
 def prepare(stack: ExitStack, scratch: Path, *, quick: bool) -> Benchmark:
     long = LONG_QUICK if quick else LONG
     world = World(scratch / NAME, stack, long)
     short_sync, long_sync = f"{NAME}: sync onto {SHORT:,}", f"{NAME}: sync onto {long:,}"
+    short_document, long_document = f"{NAME}: insights of {SHORT:,}", f"{NAME}: insights of {long:,}"
     first, last = f"{NAME}: first page", f"{NAME}: last page"
     of = f"{long:,} transactions against {SHORT:,}"
     return Benchmark(
@@ -142,6 +151,8 @@ def prepare(stack: ExitStack, scratch: Path, *, quick: bool) -> Benchmark:
         cases=(
             Case(short_sync, lambda: world.sync(world.short)),
             Case(long_sync, lambda: world.sync(world.long)),
+            Case(short_document, lambda: world.insights(world.short)),
+            Case(long_document, lambda: world.insights(world.long)),
             Case(first, lambda: world.pages(world.long, last=False)),
             Case(last, lambda: world.pages(world.long, last=True)),
         ),
@@ -154,6 +165,12 @@ def prepare(stack: ExitStack, scratch: Path, *, quick: bool) -> Benchmark:
                     Figure(short_sync, name),
                 )
                 for what, name in (("decide and append", "append"), ("project", "project"), ("both", "both"))
+            ),
+            Line(
+                f"credit insights, which list thirteen months: {of}",
+                "ms",
+                Figure(long_document, "document"),
+                Figure(short_document, "document"),
             ),
             Line(
                 f"a page of {PER_PAGE}: last of {long:,} transactions against first",

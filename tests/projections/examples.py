@@ -188,7 +188,7 @@ _WORDINGS = (
 _rows = st.builds(
     Transaction,
     reference=st.integers(0, 30).map(str),
-    booked_on=st.integers(MARCH_1 - 200, MARCH_1 + 40),
+    booked_on=st.integers(MARCH_1 - 200, MARCH_1 + 40) | st.integers(MARCH_1 - 900, MARCH_1),
     initiated_on=st.none() | st.integers(MARCH_1 - 210, MARCH_1),
     value_on=st.none() | st.integers(MARCH_1 - 420, MARCH_1 + 60),
     amount=st.none() | st.integers(-9_999_99, 9_999_99) | st.sampled_from([0, 2**62, -(2**62)]),

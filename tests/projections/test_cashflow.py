@@ -11,7 +11,8 @@ from hypothesis import given
 
 from adapters.read_models.memory import MemoryRows
 from projections import answers
-from projections.cashflow import CASHFLOWS, MONTHS, days_of
+from projections.accounts import key_of
+from projections.cashflow import CASHFLOWS, MONTHS, Day, days_of
 from projections.models import fold
 from tests.projections.examples import (
     ADA,
@@ -172,15 +173,19 @@ def test_an_edited_row_and_a_removed_row_leave_no_trace_in_the_months() -> None:
     ]
 
 
+def days_in(rows: MemoryRows, account_id: str) -> list[Day]:
+    return [day for month in rows.scan(MONTHS, key_of(account_id)) for day in days_of(month)]
+
+
 def test_a_day_whose_rows_are_all_gone_is_no_day_of_the_account() -> None:
     rows = MemoryRows()
     history = a_history(fetched(a_row(1, MARCH, 1_00), a_row(2, MARCH, -1_00), a_row(3, date(2024, 3, 1), 5)))
     fold(history.recorded, rows)
     # Two rows that come to nothing are rows all the same.
-    assert [(day.net, day.count) for day in days_of(rows, CHECKING)] == [(5, 1), (0, 2)]
+    assert [(day.net, day.count) for day in days_in(rows, CHECKING)] == [(5, 1), (0, 2)]
     rows = MemoryRows()
     fold(history.add(of_account(), removed(3)).recorded, rows)
-    assert [(day.net, day.count) for day in days_of(rows, CHECKING)] == [(0, 2)]
+    assert [(day.net, day.count) for day in days_in(rows, CHECKING)] == [(0, 2)]
 
 
 def test_sums_are_exact_beyond_63_bits() -> None:
@@ -220,8 +225,8 @@ def test_days_sum_to_months(told: Any) -> None:
     fold(told[0].recorded, rows)
     for number in (1, 2, 3, 11, 12, 13):
         account_id = uuid(3, number)
-        days = list(days_of(rows, account_id))
+        days = days_in(rows, account_id)
         assert [day.day for day in days] == sorted({day.day for day in days})
-        months = list(rows.scan(MONTHS, bytes.fromhex(account_id.replace("-", ""))))
+        months = list(rows.scan(MONTHS, key_of(account_id)))
         assert sum(day.net for day in days) == sum(int(m.income) + int(m.expense) for m in months)
         assert sum(day.count for day in days) == sum(m.count for m in months)

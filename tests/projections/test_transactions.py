@@ -16,6 +16,8 @@ from adapters.read_models.memory import MemoryRows
 from domain.transactions import Transaction, batch_of, day_of
 from projections import answers
 from projections.accounts import ACCOUNTS, key_of
+from projections.kinds import kinds_of, type_of
+from projections.labels import label_root
 from projections.models import fold
 from projections.times import month_of
 from projections.transactions import (
@@ -23,17 +25,16 @@ from projections.transactions import (
     COUNTS,
     PENDING,
     REMOVED,
-    SHIFTS,
+    STRAYS,
     TRANSACTIONS,
+    booked_between,
     expand,
-    kinds_of,
-    type_of,
-    wording_of,
 )
 from tests.projections.examples import (
     ADA,
     CHECKING,
     CONNECTION,
+    MARCH_1,
     TENANT,
     History,
     a_row,
@@ -189,11 +190,31 @@ def test_a_removed_row_leaves_its_reference_and_comes_back_under_its_id() -> Non
     assert [row.id for row in rows.scan(TRANSACTIONS, KEY)] == [a_row(1, 0, 0)[0]]
 
 
-def test_the_furthest_value_day_is_noted() -> None:
-    rows = rows_after(
-        fetched(a_row(1, 100, 1, value_on=90), a_row(2, 100, 1, value_on=103), a_row(3, 100, 1))
-    )
-    assert [row.days for row in rows.scan(SHIFTS)] == [10]
+def test_rows_whose_value_day_is_far_from_their_booking_are_listed() -> None:
+    facts = fetched(
+        a_row(1, 100, 1, value_on=68), a_row(2, 100, 1, value_on=69), a_row(3, 100, 1, value_on=131),
+        a_row(4, 100, 1, value_on=132), a_row(5, 100, 1), a_row(6, 100, 1, value_on=900, pending=True),
+    )  # fmt: skip
+    assert [(row.booked_on, row.newest) for row in rows_after(facts).scan(STRAYS)] == [
+        (100, -132),
+        (100, -68),
+    ]
+    rows = rows_after(facts, modified(a_row(1, 100, 1, value_on=70)), removed(4))
+    assert list(rows.scan(STRAYS)) == []
+
+
+@given(histories(), st.integers(MARCH_1 - 950, MARCH_1 + 50), st.integers(0, 400))
+def test_the_rows_booked_in_some_days_are_found_wherever_their_value_days_lie(
+    told: Any, first: int, size: int
+) -> None:
+    rows = MemoryRows()
+    fold(told[0].recorded, rows)
+    for account in rows.scan(ACCOUNTS):
+        key = key_of(account.id)
+        expected = [row for row in rows.scan(TRANSACTIONS, key) if first <= row.booked_on <= first + size]
+        assert booked_between(rows, key, first, first + size) == expected
+    held = [row for row in rows.scan(TRANSACTIONS) if abs(row.booked_on + row.newest) > 31]
+    assert set(rows.scan(STRAYS)) == {(row.account, row.booked_on, row.newest, row.id) for row in held}
 
 
 def test_facts_of_an_account_that_is_not_there_leave_nothing() -> None:
@@ -202,9 +223,9 @@ def test_facts_of_an_account_that_is_not_there_leave_nothing() -> None:
     assert list(rows.scan(TRANSACTIONS)) == []
 
 
-def test_the_wording_can_be_read_back() -> None:
-    rows = rows_after(fetched(a_row(1, 19_000, 1, wording='é"\\ x'), a_row(2, 18_000, 1)))
-    assert [wording_of(row) for row in rows.scan(TRANSACTIONS, KEY)] == ['é"\\ x', None]
+def test_a_row_has_the_root_of_its_wording() -> None:
+    rows = rows_after(fetched(a_row(1, 19_000, 1, wording="CB N°12 é 03/24"), a_row(2, 18_000, 1)))
+    assert [row.root for row in rows.scan(TRANSACTIONS, KEY)] == [label_root("CB N°12 é 03/24"), ""]
 
 
 @given(histories())

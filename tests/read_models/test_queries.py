@@ -13,13 +13,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adapters.read_models import pointer
+from adapters.read_models.memory import MemoryRows
 from adapters.read_models.queries import SqliteReadModels
 from adapters.read_models.sqlite import SqliteGeneration
 from domain.consumer import ConsumerErased
 from domain.data_connection import ConnectionRequested, DataSync, SyncRequested, SyncStarted, SyncSucceeded
 from projections import answers
 from projections.catch_up import catch_up
-from projections.transactions import type_of
+from projections.credit_insights import document
+from projections.kinds import type_of
+from projections.models import fold
 from tests.projections.examples import (
     ADA,
     ALL,
@@ -34,6 +37,7 @@ from tests.projections.examples import (
     a_row,
     discovered,
     fetched,
+    histories,
     modified,
     of_account,
     of_connection,
@@ -234,6 +238,20 @@ def test_banking_documents_are_there_once_the_consumer_is(live: Live) -> None:
     assert [(account, available) for account, available, _ in reports] == [(SAVINGS, True), (CHECKING, False)]
     total, bodies = live.ask.banking_accounts(TENANT, ADA, 2, 1)
     assert (total, [msgspec.json.decode(body)["id"] for body in bodies]) == (2, [CHECKING])
+
+
+@settings(max_examples=40)
+@given(histories(steps=40))
+def test_credit_insights_are_made_of_sqlite_as_of_memory(
+    tmp_path_factory: pytest.TempPathFactory, told: Any
+) -> None:
+    live, rows = Live(tmp_path_factory.mktemp("insights")), MemoryRows()
+    live.history = told[0]
+    catch_up(ListSource(live.history.recorded), live.generation, facts_max=7)
+    fold(live.history.recorded, rows)
+    for consumer_id in (ADA, BOB):
+        assert live.ask.credit_insights(TENANT, consumer_id) == document(rows, TENANT, consumer_id)
+    live.close()
 
 
 # What the use cases ask
