@@ -1,4 +1,4 @@
-"""What was fetched and what follows from it: sent as it was encoded when it was written."""
+"""What was fetched, sent as it was encoded when it was written, and what follows from it."""
 
 from __future__ import annotations
 
