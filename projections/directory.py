@@ -117,7 +117,12 @@ class PendingSync(NamedTuple):
 
 
 PROVIDERS = Table("providers", Provider, key=2)
-CONSUMERS = Table("consumers", Consumer, key=2, indices=(Index("by_creation", ("tenant", "position")),))
+CONSUMERS = Table(
+    "consumers",
+    Consumer,
+    key=2,
+    indices=(Index("by_creation", ("tenant", "position")), Index("by_siren", ("tenant", "siren"))),
+)
 CONNECTIONS = Table(
     "data_connections",
     DataConnection,

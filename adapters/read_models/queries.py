@@ -100,9 +100,14 @@ class SqliteReadModels:
     def consumer(self, tenant: str, consumer: str) -> Consumer | None:
         return self._row(Consumer, "SELECT * FROM consumers WHERE tenant = ? AND id = ?", tenant, consumer)
 
-    def consumers(self, tenant: str, page: int, per_page: int) -> tuple[int, list[Consumer]]:
-        """How many there are, and a page of them, oldest first."""
-        return self._page(Consumer, "FROM consumers WHERE tenant = ?", "position", (tenant,), page, per_page)
+    def consumers(
+        self, tenant: str, page: int, per_page: int, siren: str | None = None
+    ) -> tuple[int, list[Consumer]]:
+        """How many there are, of all or of one company number, and a page of them, oldest first."""
+        where, values = "FROM consumers WHERE tenant = ?", (tenant,)
+        if siren is not None:
+            where, values = f"{where} AND siren = ?", (tenant, siren)
+        return self._page(Consumer, where, "position", values, page, per_page)
 
     def connection(self, tenant: str, consumer: str, connection: str) -> DataConnection | None:
         return self._row(

@@ -422,3 +422,12 @@ async def test_a_token_that_the_bank_has_revoked_is_renewed_when_the_person_come
         await client.come_back(await client.log_in(link, "salaried"))
         assert (await client.qard("GET", path))["status"] == "CONNECTED"
         assert {sync["status"] for sync in await client.sync(user)} == {"SUCCESS"}
+
+
+async def test_a_company_is_found_by_its_number(client: Client) -> None:
+    for name, siren in (("Une", "552100554"), ("Autre", "732829320"), ("Encore Une", "552100554")):
+        await client.qard("POST", "/users/legal", {"name": name, "siren": siren}, expect=201)
+    found = await client.qard("GET", "/users?siren=732829320")
+    assert [user["name"] for user in found["result"]] == ["Autre"] and found["total"] == 1
+    assert (await client.qard("GET", "/users?siren=000000000"))["result"] == []
+    await client.qard("GET", "/users?siren=%00", expect=400)

@@ -166,8 +166,9 @@ class MemoryReadModels:
             raise self.broken
         return self.rows.get(directory.PROVIDERS, tenant, name)
 
-    def consumers(self, tenant: str, page: int, per_page: int) -> Any:
-        return _page(sorted(self.rows.scan(directory.CONSUMERS, tenant), key=_position), page, per_page)
+    def consumers(self, tenant: str, page: int, per_page: int, siren: str | None = None) -> Any:
+        held = [row for row in self.rows.scan(directory.CONSUMERS, tenant) if siren in (None, row.siren)]
+        return _page(sorted(held, key=_position), page, per_page)
 
     def consumer(self, tenant: str, consumer_id: str) -> Any:
         return self.rows.get(directory.CONSUMERS, tenant, consumer_id)

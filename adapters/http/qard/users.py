@@ -30,6 +30,12 @@ Group = Annotated[str, text(64)]
 Email = Annotated[str, StringConstraints(max_length=254, pattern=r"^[!-?A-~]+@[!-?A-~]+$")]
 
 
+class UsersQuery(Paging):
+    """Which page, of all users or of those with a company number: clients look for their users by it."""
+
+    siren: Siren | None = None
+
+
 class LegalUserBody(Body):
     """A company. `country` is FR and `group` is default where they are blank or absent."""
 
@@ -108,8 +114,8 @@ async def erase_user(asked: Asked) -> Answer:
 
 
 async def list_users(asked: Asked) -> Answer:
-    paging: Paging = asked.query
-    total, rows = asked.http.read_models.consumers(asked.tenant, paging.page, paging.size)
+    paging: UsersQuery = asked.query
+    total, rows = asked.http.read_models.consumers(asked.tenant, paging.page, paging.size, paging.siren)
     return page_of(paging, total, map(directory.user_answer, rows))
 
 
@@ -172,7 +178,7 @@ ROUTES = (
         handler=list_users,
         tag=TAG,
         summary="List the users, oldest first",
-        query=Paging,
+        query=UsersQuery,
         answers={200: Page[answers.User]},
     ),
     Route(
