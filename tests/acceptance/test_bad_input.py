@@ -474,7 +474,10 @@ async def test_absurd_queries(scene: Scene) -> None:
                 got = await scene.send(
                     operation.method, f"{path}?{name}={quote(value, safe='%')}", json=body, headers=keys
                 )
-                trial.judge(operation, f"{name}={value[:20]}", got, 400)
+                # A company number of another country may be any short word: nobody has it, and that is an answer.
+                trial.judge(
+                    operation, f"{name}={value[:20]}", got, *((200, 400) if name == "siren" else (400,))
+                )
             got = await scene.send(operation.method, f"{path}?{name}=1&{name}=1", json=body, headers=keys)
             trial.judge(operation, f"{name} twice", got, 400)
     (transactions,) = (found for found in scene.operations if found.name == "list_transactions")
