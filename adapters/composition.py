@@ -8,7 +8,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-from collections.abc import AsyncIterator, Sequence
+import sqlite3
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
 from aiohttp import web
@@ -32,6 +33,7 @@ from adapters.storage import INBOX_FILE, LOG_FILE, READ_MODELS_FOLDER, Vault, op
 from application import farewell
 from application.erasure import finish_destructions
 from application.execute import Services
+from application.ports import LogError
 from application.synchronise import Synchroniser
 from application.webhooks import Webhooks
 from domain.provider import BUDGET_INSIGHT
@@ -118,13 +120,17 @@ class Service:
 
     async def become_ready(self, synchroniser: Synchroniser) -> None:
         """Wait until the read models hold what the log held at the start, then take up what is pending."""
+        await _until_it_works(self._catch_up)
+        self._ready = True
+        # Otherwise what is pending would wait, unseen, for the next start.
+        await _until_it_works(synchroniser.start)
+        await _until_it_works(self.webhooks.start)
+
+    async def _catch_up(self) -> None:
         head = await self.events.head()
         while not await self.read_models.reach(head, timeout=1.0):
             log.info("projections are behind", extra={"position": self.read_models.position(), "head": head})
-        self._ready = True
         log.info("ready", extra={"head": head})
-        await synchroniser.start()
-        await self.webhooks.start()
 
 
 @asynccontextmanager
@@ -184,6 +190,16 @@ def _listening(host: str, port: int) -> socket.socket:
         raise CannotListen(f"cannot listen on {host}:{port}: {error.strerror or error}") from None
     listening.setblocking(False)
     return listening
+
+
+async def _until_it_works(step: Callable[[], Awaitable[None]]) -> None:
+    """Repeat a step of the start whose storage is away for a moment, saying so each time."""
+    while True:
+        try:
+            return await step()
+        except (LogError, sqlite3.Error) as error:
+            log.error("the start waits", extra={"error": type(error).__name__})
+            await asyncio.sleep(1.0)
 
 
 async def _cancelled(task: asyncio.Task[None]) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Literal
+from typing import Literal, get_args
 
 import msgspec
 
@@ -127,6 +127,9 @@ class BankAccount(msgspec.Struct, kw_only=True):
     owners: list[BankAccountOwner]
 
 
+TransactionType = Literal["BANK", "CARD", "CHECK", "ORDER", "TRANSFER", "WITHDRAWAL"]
+
+
 class BankTransaction(msgspec.Struct, kw_only=True):
     id: str
     account_id: str
@@ -135,13 +138,13 @@ class BankTransaction(msgspec.Struct, kw_only=True):
     initiated_at: str | None
     value_date: str
     description: str | None
-    transaction_type: str
+    transaction_type: TransactionType
     provider_name: str
     data_connection_id: str
 
 
 #: The names the contract has for transactions; what has none of them answers BANK.
-TRANSACTION_TYPES = ("BANK", "CARD", "CHECK", "ORDER", "TRANSFER", "WITHDRAWAL")
+TRANSACTION_TYPES = get_args(TransactionType)
 
 
 # Qard: cash flow

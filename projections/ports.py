@@ -105,13 +105,3 @@ class Generation(Protocol):
         ...
 
     def rollback(self) -> None: ...
-
-
-class Projection(Protocol):
-    """A module of this room: the tables of one read model, and what facts do to them."""
-
-    TABLES: tuple[Table, ...]
-
-    def project(self, recorded: Recorded, rows: Rows) -> None:
-        """Fold one fact into the rows. No clock, no new ids, no order but the log's."""
-        ...

@@ -179,9 +179,6 @@ class SqliteReadModels:
             account,
         )
 
-    def account_exists(self, tenant: str, consumer: str, account: str) -> bool:
-        return self.account(tenant, consumer, account) is not None
-
     def transactions(
         self,
         tenant: str,

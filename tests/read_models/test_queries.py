@@ -195,8 +195,8 @@ def test_a_page_steps_over_the_rows_of_one_month_at_most(live: Live) -> None:
 def test_nobody_elses_account_is_there(live: Live, tenant: str, consumer: str, account: str) -> None:
     an_account(live, fetched(a_row(1, MARCH_1, 5)))
     assert live.ask.transactions(tenant, consumer, account, 1, 20) is None
-    assert not live.ask.account_exists(tenant, consumer, account)
-    assert live.ask.account_exists(TENANT, ADA, CHECKING)
+    assert live.ask.account(tenant, consumer, account) is None
+    assert live.ask.account(TENANT, ADA, CHECKING) is not None
 
 
 # Lists

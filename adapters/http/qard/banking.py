@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from adapters.http.doors import QARD
 from adapters.http.fields import Day, Paging
 from adapters.http.problems import invalid, not_found
@@ -16,15 +14,13 @@ from projections.answers import encode
 
 TAG = "Banking"
 
-TransactionType = Literal["BANK", "CARD", "CHECK", "ORDER", "TRANSFER", "WITHDRAWAL"]
-
 
 class TransactionsQuery(Paging):
     """Both days are included, and are those of `value_date`."""
 
     from_date: Day | None = None
     to_date: Day | None = None
-    transaction_type: TransactionType | None = None
+    transaction_type: answers.TransactionType | None = None
 
 
 async def list_accounts(asked: Asked) -> Answer:
