@@ -35,6 +35,7 @@ from application.erasure import finish_destructions
 from application.execute import Services
 from application.ports import LogError
 from application.synchronise import Synchroniser
+from application.watch import Watch
 from application.webhooks import Webhooks
 from domain.provider import BUDGET_INSIGHT
 
@@ -65,6 +66,7 @@ class Service:
         self.gateway = BudgetInsightGateway(
             base_url=str(settings.budget_insight_url) if settings.budget_insight_url else None,
             webview_url=str(settings.webview_url) if settings.webview_url else None,
+            requests_per_minute=settings.budget_insight_requests_per_minute,
         )
         self.services = Services(
             log=events,
@@ -75,6 +77,7 @@ class Service:
             jobs=self.jobs,
             clock=SystemClock(),
             ids=RandomIds(),
+            asks=inbox,
             public_url=public_url,
         )
         self.webhooks = Webhooks(
@@ -118,13 +121,14 @@ class Service:
         ]
         return Readiness(ready=not missing, missing=missing, stalled_consumers=stalled)
 
-    async def become_ready(self, synchroniser: Synchroniser) -> None:
+    async def become_ready(self, synchroniser: Synchroniser, watch: Watch) -> None:
         """Wait until the read models hold what the log held at the start, then take up what is pending."""
         await _until_it_works(self._catch_up)
         self._ready = True
         # Otherwise what is pending would wait, unseen, for the next start.
         await _until_it_works(synchroniser.start)
         await _until_it_works(self.webhooks.start)
+        await watch.start()
 
     async def _catch_up(self) -> None:
         head = await self.events.head()
@@ -168,12 +172,14 @@ async def running(
         synchroniser = Synchroniser(service.services)
         stack.push_async_callback(synchroniser.stop)
         stack.push_async_callback(service.webhooks.stop)
+        watch = Watch(service.services)
+        stack.push_async_callback(watch.stop)
 
         runner = Runner(service.build_app(), shutdown_timeout=10.0)
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
         await web.SockSite(runner, listening).start()
-        getting_ready = asyncio.create_task(service.become_ready(synchroniser), name="becoming ready")
+        getting_ready = asyncio.create_task(service.become_ready(synchroniser, watch), name="becoming ready")
         stack.push_async_callback(_cancelled, getting_ready)
         yield service, address
 

@@ -40,6 +40,9 @@ class Settings(BaseSettings):
     budget_insight_url: BaseUrl | None = Field(
         None, description="In place of https://{domain}.biapi.pro, paths unchanged."
     )
+    budget_insight_requests_per_minute: int = Field(
+        600, ge=1, le=1_000_000, description="How many requests a minute one tenant's account there may send."
+    )
     webview_url: BaseUrl | None = Field(
         None, description="In place of https://webview.powens.com, paths unchanged."
     )

@@ -28,12 +28,20 @@ from application.execute import (
 )
 from application.ports import (
     AuthorisationNeeded,
+    Credentials,
     ProviderError,
+    ProviderGateway,
     ProviderRefused,
+    ProviderUnreachable,
     ProviderUser,
     UnexpectedAnswer,
 )
-from application.provider_users import obtain_provider_user, provider_user, renew_provider_user
+from application.provider_users import (
+    obtain_provider_user,
+    provider_user,
+    renew_provider_user,
+    replace_provider_user,
+)
 from application.refusals import Unavailable
 from domain import consumer, data_connection, streams
 from domain.refusals import CredentialsMissing, LinkInvalid, ProviderNotEnabled
@@ -105,13 +113,15 @@ async def open_link(
         raise CredentialsMissing
     minted = mint_state(services, connection_id)
 
+    gateway = services.gateways[state.provider]
+
     async def address_for(user: ProviderUser) -> str:
-        return await services.gateways[state.provider].authorisation_url(
+        return await gateway.authorisation_url(
             credentials,
             user,
             redirect_uri=f"{services.public_url}{CALLBACK_PATH}",
             state=minted,
-            connection=state.reference if state.provider_user == user.reference else None,
+            connection=await _still_there(gateway, credentials, user, state),
             languages=languages,
         )
 
@@ -121,7 +131,8 @@ async def open_link(
             address = await address_for(await obtain_provider_user(*whose))
         except AuthorisationNeeded:
             # The token was revoked: the person is here to authorise anew, which takes one that is valid.
-            address = await address_for(await renew_provider_user(*whose))
+            user = await renew_provider_user(*whose) or await replace_provider_user(*whose)
+            address = await address_for(user)
     except ProviderError as error:
         raise Unavailable(error.reason, error.retry_after or 5.0) from error
 
@@ -135,6 +146,24 @@ async def open_link(
 
     await execute(services, internal_context(services, tenant, "browser"), decide)
     return address
+
+
+async def _still_there(
+    gateway: ProviderGateway,
+    credentials: Credentials,
+    user: ProviderUser,
+    state: data_connection.Requested,
+) -> str | None:
+    """The connection to make anew; None where there is none, or it is gone, so that another is to be made."""
+    if state.reference is None or state.provider_user != user.reference:
+        return None
+    try:
+        await gateway.connection(credentials, user, state.reference)
+    except ProviderRefused as refused:
+        return None if refused.reason == "not_found" else state.reference
+    except (ProviderUnreachable, UnexpectedAnswer):
+        pass
+    return state.reference
 
 
 def mint_state(services: Services, connection_id: str) -> str:
@@ -197,12 +226,7 @@ async def complete(services: Services, query: Mapping[str, str]) -> Return:
         connected = data_connection.connect(
             loaded.state, state_digest=digest, now=now, reference=reference, provider_user=user_reference
         )
-        owner = await load(services, streams.consumer(tenant, consumer_id))
-        unlinked: tuple[object, ...] = ()
-        if loaded.state.provider_user not in (None, user_reference):
-            # The links name accounts by ids of the user before, and the same ids may now be other accounts.
-            unlinked = consumer.unlink_connection(owner.state, connection_id, "other_provider_user")
-        return Plan(loaded, ((owner, unlinked), (loaded, connected)))
+        return Plan(loaded, ((loaded, connected),))
 
     outcome = await execute(services, internal_context(services, tenant, "browser"), decide)
     await services.read_models.reach(outcome.position, VISIBLE_TIMEOUT)

@@ -145,12 +145,13 @@ async def delete(services: Services, context: Context, consumer_id: str, connect
         loaded = await load(services, stream)
         data_connection.existing(loaded.state)
         owner = await load(services, streams.consumer(tenant, consumer_id))
-        links = consumer.registered(owner.state).links
-        fed = {link.account_id for link in links if link.connection_id == connection_id}
-        elsewhere = {link.account_id for link in links if link.connection_id != connection_id}
+        known = consumer.registered(owner.state)
+        fed = {link.account_id for link in known.links if link.connection_id == connection_id}
+        elsewhere = {link.account_id for link in known.links if link.connection_id != connection_id}
         closing = [
-            await load(services, streams.consumer_account(tenant, consumer_id, account_id))
+            await load(services, streams.consumer_account(tenant, consumer_id, source_id))
             for account_id in sorted(fed - elsewhere)
+            for source_id in consumer.sources_of(known, account_id)
         ]
         doomed[:] = [stream, *(account.stream for account in closing)]
         for scope in map(streams.scope_of, doomed):

@@ -20,7 +20,7 @@ from application.refusals import IdempotencyKeyInFlight, IdempotencyKeyReused, U
 from domain import consumer, consumer_account, data_connection, provider, streams
 
 ATTEMPTS_MAX = 12
-#: A state is snapshot once folding it took this many facts.
+#: A state is snapshot once this many facts came since it was, so that no start folds more of a stream again.
 SNAPSHOT_EVERY = 100
 STATES_KEPT_MAX = 4_096
 #: How long an answer waits until what was written can be read, in seconds.
@@ -40,9 +40,9 @@ class Aggregate(Protocol[State]):
 
 #: The shape of each state on disk. A changed state needs a new name: an unknown one is no snapshot.
 _AGGREGATES: dict[str, tuple[Aggregate[Any], str, Any]] = {
-    streams.PROVIDER: (provider, "provider.1", provider.Provider),
-    streams.CONSUMER: (consumer, "consumer.1", consumer.Consumer),
-    streams.DATA_CONNECTION: (data_connection, "data_connection.1", data_connection.DataConnection),
+    streams.PROVIDER: (provider, "provider.2", provider.Provider),
+    streams.CONSUMER: (consumer, "consumer.2", consumer.Consumer),
+    streams.DATA_CONNECTION: (data_connection, "data_connection.2", data_connection.DataConnection),
     streams.CONSUMER_ACCOUNT: (consumer_account, "consumer_account.1", consumer_account.ConsumerAccount),
 }
 
@@ -54,6 +54,8 @@ class Loaded(msgspec.Struct, Generic[State], frozen=True):
     version: int
     state: State
     recorded_at: datetime = LONG_AGO
+    kept: int = 0
+    """The version of its newest snapshot."""
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -79,6 +81,10 @@ async def _nothing(*_: str) -> None:
     pass
 
 
+async def _not_looked(stream: str, origin: str) -> bool:
+    return False
+
+
 class Services(msgspec.Struct, kw_only=True):
     """Everything the use cases need, put together once by the composition."""
 
@@ -90,9 +96,13 @@ class Services(msgspec.Struct, kw_only=True):
     jobs: ports.Jobs
     clock: ports.Clock
     ids: ports.Ids
+    asks: ports.AskLedger
     public_url: str
     sync_requested: Callable[[str, str], None] = lambda stream, sync_id: None
     """Told of every sync that is requested; the synchroniser puts itself here."""
+    refresh: Callable[[str, str], Awaitable[bool]] = _not_looked
+    """Looks at a connection without being requested to, for an origin; False if it is to be asked again. The
+    synchroniser puts itself here."""
     connecting: Callable[[str, str, str, str], Awaitable[None]] = _nothing
     """Told of stream, provider, and the provider's ids of connection and user, before it is recorded that a
     connection was made; whoever looks connections up by these ids puts itself here."""
@@ -115,9 +125,10 @@ async def load(services: Services, stream: str) -> Loaded[Any]:
         state = known.state
         for recorded in facts:
             state = aggregate.apply(state, recorded.fact)
-        known = Loaded(stream, facts[-1].version, state, facts[-1].recorded_at)
-        if len(facts) >= SNAPSHOT_EVERY:
+        known = Loaded(stream, facts[-1].version, state, facts[-1].recorded_at, known.kept)
+        if known.version - known.kept >= SNAPSHOT_EVERY:
             await _keep_snapshot(services, known, name)
+            known = msgspec.structs.replace(known, kept=known.version)
     services.states[stream] = known
     services.states.move_to_end(stream)
     while len(services.states) > STATES_KEPT_MAX:
@@ -130,7 +141,7 @@ async def _from_snapshot(services: Services, stream: str, name: str, shape: Any)
     if snapshot is None or snapshot.name != name:
         return None
     state = msgspec.msgpack.decode(snapshot.state, type=shape)
-    return Loaded(stream, snapshot.version, state, snapshot.recorded_at)
+    return Loaded(stream, snapshot.version, state, snapshot.recorded_at, snapshot.version)
 
 
 async def _keep_snapshot(services: Services, loaded: Loaded[Any], name: str) -> None:

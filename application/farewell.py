@@ -12,8 +12,16 @@ from collections.abc import Sequence
 import msgspec
 
 from application.execute import Services, credentials_of, find_repeated, load
-from application.ports import AuthorisationNeeded, Context, ProviderError, ProviderRefused, ProviderUser
+from application.ports import (
+    AuthorisationNeeded,
+    Context,
+    LogError,
+    ProviderError,
+    ProviderRefused,
+    ProviderUser,
+)
 from application.provider_users import provider_user
+from application.refusals import Unavailable
 from domain import consumer, data_connection
 
 log = logging.getLogger("passbook.farewell")
@@ -124,18 +132,26 @@ async def _kept(services: Services, reference: str) -> Farewell | None:
 
 
 async def _leave(services: Services, reference: str) -> None:
-    farewell = await _kept(services, reference)
     pause = PAUSE_FIRST
-    while farewell is not None:
-        try:
-            await _delete(services, farewell)
-            break
-        except ProviderError as error:
-            log.warning("the provider has not let go yet", extra={"reason": error.reason})
+    while not await _left(services, reference):
         await services.clock.sleep(pause)
         pause = min(pause * 2, PAUSE_LONGEST)
-    await services.secrets.forget(reference)
     services.leaving.discard(reference)
+
+
+async def _left(services: Services, reference: str) -> bool:
+    """Try once: whether the provider has let go, and what was kept for it is forgotten."""
+    try:
+        farewell = await _kept(services, reference)
+        if farewell is not None:
+            await _delete(services, farewell)
+            await services.secrets.forget(reference)
+        return True
+    except ProviderError as error:
+        log.warning("the provider has not let go yet", extra={"reason": error.reason})
+    except (LogError, Unavailable) as error:
+        log.warning("the storage is away", extra={"error": type(error).__name__})
+    return False
 
 
 async def _delete(services: Services, farewell: Farewell) -> None:

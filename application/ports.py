@@ -10,6 +10,7 @@ import msgspec
 
 from domain.consumer_account import AccountDetails, BalanceRefreshed, Known
 from domain.fact import Recorded
+from domain.pending import Pendings
 from domain.transactions import Transaction
 
 # The log
@@ -224,6 +225,10 @@ class ObservedConnection(msgspec.Struct, frozen=True, kw_only=True):
     """Only the person can put it right."""
     consent_expires_at: datetime | None = None
     bank_name: str | None = None
+    fetched_at: datetime | None = None
+    """When the provider fetched from the bank last, with whatever outcome for each source."""
+    failing_sources: tuple[str, ...] = ()
+    """Our names of what is wrong with single sources, while others are well; `reason` is None then."""
 
 
 class Returned(msgspec.Struct, frozen=True):
@@ -246,14 +251,14 @@ class ObservedAccount(msgspec.Struct, frozen=True, kw_only=True):
     reading: BalanceRefreshed | None
     disabled: bool = False
     deleted: bool = False
+    failing: str | None = None
+    """Our name of what is wrong with this account alone."""
 
 
 class ObservedPage(msgspec.Struct, frozen=True, kw_only=True):
     """A page of transactions: pairs of the provider's account id and the row."""
 
     rows: Sequence[tuple[str, Transaction]]
-    last_update: datetime | None = None
-    """The newest `last_update` among the rows."""
 
 
 class ProviderError(Exception):
@@ -320,8 +325,12 @@ class ProviderGateway(Protocol):
         """Read a connection. One that belongs to another user is a `ProviderRefused`."""
         ...
 
-    async def refresh(self, credentials: Credentials, user: ProviderUser, connection: str) -> None:
-        """Ask the provider to fetch from the bank now. That it has just done so is no error."""
+    async def refresh(
+        self, credentials: Credentials, user: ProviderUser, connection: str, *, attended: bool = False
+    ) -> None:
+        """Ask the provider to fetch from the bank now. That it has just done so is no error.
+
+        `attended` says that the person is there: the bank may ask them for something."""
         ...
 
     async def accounts(
@@ -336,9 +345,13 @@ class ProviderGateway(Protocol):
         user: ProviderUser,
         *,
         accounts: Sequence[ObservedAccount],
-        updated_since: datetime | None,
+        updated_since: datetime | None = None,
+        booked_since: int | None = None,
     ) -> AsyncIterator[ObservedPage]:
-        """The transactions of these accounts, deleted ones too: all, or those touched since then."""
+        """The transactions of these accounts, deleted ones too: those touched since then, or those booked since
+        a day, or all. Each row says when it was touched, as `Transaction.touched_at`.
+
+        A list that may not be the whole is an error, by the end of it at the latest."""
         ...
 
     async def delete_connection(self, credentials: Credentials, user: ProviderUser, connection: str) -> None:
@@ -465,8 +478,20 @@ class ReadModels(Protocol):
         """Wait until the read models hold the log up to `position`. False if that took too long."""
         ...
 
-    async def known(self, tenant: str, account_id: str, references: Sequence[str]) -> Mapping[str, Known]:
-        """What is held of these rows of an account; rows never recorded are left out."""
+    async def known(self, tenant: str, source_id: str, references: Sequence[str]) -> Mapping[str, Known]:
+        """What is held of these rows of a source; rows never recorded are left out."""
+        ...
+
+    async def holds_booked(self, tenant: str, source_id: str, since: int | None) -> bool:
+        """Whether a source holds any row that was booked on `since` or later; None for ever."""
+        ...
+
+    async def pendings(self, tenant: str, source_id: str) -> Pendings:
+        """What is held of the pending rows of a source, and what they became."""
+        ...
+
+    async def booking(self, tenant: str, source_id: str, pending_id: bytes) -> Booking | None:
+        """The booked row that a pending one is said to have become."""
         ...
 
     async def is_stalled(self, tenant: str, consumer_id: str) -> bool:
@@ -477,12 +502,51 @@ class ReadModels(Protocol):
         """Stream and sync id of every sync that has not ended, oldest first."""
         ...
 
+    async def refreshes_due(self, now: datetime) -> Sequence[str]:
+        """The streams of the connections that are to be looked at by schedule, the longest waiting first.
+
+        Connected, of an enabled provider, nothing pending, and last looked at longer ago than the provider's
+        interval; where the last look failed, after an hour, doubled with each failure up to the interval. A last look
+        that lies ahead of `now` is one that is due: the clock went back.
+        """
+        ...
+
+    async def announcements_due(self, now: datetime) -> Sequence[str]:
+        """The streams of the connected connections of whose consent something is to be announced."""
+        ...
+
     async def stream_of_connection(self, connection_id: str) -> str | None:
         """The stream of a connection, whose tenant and consumer a browser does not know."""
         ...
 
     async def consumer_gone(self, tenant: str, consumer_id: str) -> bool:
         """No row of this consumer is left."""
+        ...
+
+
+class Booking(msgspec.Struct, frozen=True):
+    """A pending row, and the booked one that it is said to have become."""
+
+    pending_id: bytes
+    pending_reference: str
+    booked_id: bytes
+
+
+# What the bank was asked
+
+
+class AskLedger(Protocol):
+    """When the provider was asked to fetch from the bank, kept longer than the process and no longer than needed.
+
+    It can be lost: then the asks of one day count no more.
+    """
+
+    async def asks_since(self, stream: str, since: datetime) -> Sequence[datetime]:
+        """The unattended asks for a connection after a moment, oldest first."""
+        ...
+
+    async def note_ask(self, stream: str, at: datetime) -> None:
+        """Note durably that the provider is about to be asked."""
         ...
 
 

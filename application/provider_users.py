@@ -58,19 +58,30 @@ async def obtain_provider_user(
 
 async def renew_provider_user(
     services: Services, tenant: str, consumer_id: str, provider_name: str, credentials: Credentials
-) -> ProviderUser:
-    """The consumer's user with a new token, where the old one was refused; a new user if the old one is gone."""
+) -> ProviderUser | None:
+    """The consumer's user with a new token, where the old one was refused; None if there is no such user."""
     scope, name = f"{tenant}/{consumer_id}", _name(provider_name)
-    gateway = services.gateways[provider_name]
     async with services.one_at_a_time.setdefault(f"{scope}/{name}", asyncio.Lock()):
         known = await provider_user(services, tenant, consumer_id, provider_name, credentials)
+        if known is None:
+            return None
         try:
-            user = await gateway.renew_user(credentials, known) if known else None
+            user = await services.gateways[provider_name].renew_user(credentials, known)
         except ProviderRefused as refused:
             if refused.reason != "not_found":
                 raise
-            user = None
-        user = user or await gateway.create_user(credentials)
+            return None
+        await _keep(services, tenant, scope, name, user, credentials)
+        return user
+
+
+async def replace_provider_user(
+    services: Services, tenant: str, consumer_id: str, provider_name: str, credentials: Credentials
+) -> ProviderUser:
+    """A new user for a consumer whose old one is gone at the provider."""
+    scope, name = f"{tenant}/{consumer_id}", _name(provider_name)
+    async with services.one_at_a_time.setdefault(f"{scope}/{name}", asyncio.Lock()):
+        user = await services.gateways[provider_name].create_user(credentials)
         await _keep(services, tenant, scope, name, user, credentials)
         return user
 

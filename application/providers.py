@@ -60,7 +60,7 @@ async def update_credentials(
 
 
 async def update_settings(
-    services: Services, context: Context, name: str, settings: Mapping[str, bool]
+    services: Services, context: Context, name: str, settings: Mapping[str, bool | int]
 ) -> Outcome:
     description = described(name)
 

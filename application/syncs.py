@@ -25,9 +25,17 @@ from domain.refusals import NoConnectedProvider, ProviderNotEnabled, Unsupported
 
 
 async def request(
-    services: Services, context: Context, consumer_id: str, data_types: Sequence[str] | None
+    services: Services,
+    context: Context,
+    consumer_id: str,
+    data_types: Sequence[str] | None,
+    *,
+    attended: bool = False,
 ) -> tuple[Outcome, list[Recorded]]:
     """Request a sync of these data types (all, if none are named) with what they are made from.
+
+    `attended` says that the person is there: then the bank may ask them for something, and is asked however
+    often it was asked before.
 
     Returns the outcome and the recorded `SyncRequested` facts, one per connection.
 
@@ -53,7 +61,7 @@ async def request(
                     data_connection.DataSync(services.ids.uuid(), data_type) for data_type in wanted
                 )
                 facts = data_connection.request_sync(
-                    loaded.state, sync_id=services.ids.uuid(), data_syncs=data_syncs
+                    loaded.state, sync_id=services.ids.uuid(), data_syncs=data_syncs, attended=attended
                 )
                 changes.append((loaded, facts))
         if switched_off and not changes:
@@ -67,36 +75,6 @@ async def request(
     for recorded in requested:
         services.sync_requested(recorded.stream, recorded.fact.sync_id)
     return outcome, requested
-
-
-async def refresh(services: Services, stream: str, actor: str) -> bool:
-    """Request a sync of a connection that no client asked for, of all it is there for.
-
-    One that is queued will see whatever there is to be seen, so that another is not needed. One that has begun
-    may be past it: then this returns False, and is to be asked again once that has ended.
-    """
-    tenant = streams.parse(stream).tenant
-    sync_id = services.ids.uuid()
-    under_way = False
-
-    async def decide() -> Plan:
-        nonlocal under_way
-        loaded = await load(services, stream)
-        pending = data_connection.pending_syncs(loaded.state)
-        under_way = bool(pending) and all(sync.attempt for sync in pending)
-        wanted = _wanted(loaded.state, None)
-        if pending or not wanted or not await is_enabled(services, tenant, loaded.state.provider):
-            return Plan(loaded, ())
-        data_syncs = tuple(data_connection.DataSync(services.ids.uuid(), data_type) for data_type in wanted)
-        facts = data_connection.request_sync(
-            loaded.state, sync_id=sync_id, data_syncs=data_syncs, origin=data_connection.INTERNAL
-        )
-        return Plan(loaded, ((loaded, facts),))
-
-    await execute(services, internal_context(services, tenant, actor), decide)
-    if data_connection.pending_sync((await load(services, stream)).state, sync_id):
-        services.sync_requested(stream, sync_id)
-    return not under_way
 
 
 def _wanted(connection: data_connection.DataConnection, asked: Sequence[str] | None) -> tuple[str, ...]:

@@ -17,7 +17,6 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from application import syncs
 from application.execute import Services, credentials_of, load
 from application.ports import (
     Delivery,
@@ -218,12 +217,12 @@ class Webhooks:
             log.error("a push failed", extra={"error": type(error).__name__})
 
     async def _follow(self, stream: str) -> None:
-        """Request a sync once the pushes have calmed down; another one if more of them came meanwhile."""
+        """Look once the pushes have calmed down; once more if another came meanwhile."""
         while stream in self._again:
             await self._services.clock.sleep(self._pause)
             self._again.discard(stream)
             try:
-                if not await syncs.refresh(self._services, stream, "webhook"):
+                if not await self._services.refresh(stream, data_connection.WEBHOOK):
                     self._again.add(stream)
                 elif stream not in self._again:
                     await self._inbox.done(stream)

@@ -10,10 +10,14 @@ from typing import Any
 import msgspec
 
 from domain.fact import Erased, Fact
-from domain.refusals import InvalidRequest, NotFound
+from domain.money import NO_CURRENCY
+from domain.refusals import InvalidRequest, NotFound, NotLinked
 
 LEGAL = "LEGAL"
 NATURAL = "NATURAL"
+
+#: Why a source left an account: somebody said that it is another one.
+BY_REQUEST = "by_request"
 
 # Facts
 
@@ -53,12 +57,23 @@ class ConsumerDetailsChanged(Fact, frozen=True):
 
 
 class AccountLinked(Fact, frozen=True):
-    """A provider's account, seen through a connection, is this account of ours."""
+    """A provider's account, seen through a connection, is this account of ours: one of its sources."""
 
     account_id: str
     connection_id: str
     reference: str
     evidence: Evidence
+    source_id: str = ""
+    """The stream of the source's own facts, so that what was linked can be undone; empty where it is the account's."""
+    currency: str = ""
+    """What the source counts in: the same reference in another currency is another source. Empty where unsaid."""
+    provider_user: str = ""
+    """Whose reference it is: another user of the provider's has references of their own. Empty where unsaid."""
+
+    @property
+    def source(self) -> str:
+        """The id of the ConsumerAccount whose facts are this source's."""
+        return self.source_id or self.account_id
 
 
 class AccountUnlinked(Fact, frozen=True):
@@ -66,6 +81,11 @@ class AccountUnlinked(Fact, frozen=True):
     connection_id: str
     reference: str
     reason: str
+    source_id: str = ""
+
+    @property
+    def source(self) -> str:
+        return self.source_id or self.account_id
 
 
 class ConsumerErased(Fact, frozen=True):
@@ -83,6 +103,8 @@ class Registered(msgspec.Struct, frozen=True, tag_field="state", tag=True, kw_on
     type: str
     details: Details
     links: tuple[AccountLinked, ...] = ()
+    past: tuple[tuple[str, str], ...] = ()
+    """Accounts with sources that feed them no more, and are their history still."""
 
 
 class Gone(msgspec.Struct, frozen=True, tag_field="state", tag=True):
@@ -153,35 +175,114 @@ def change_details(consumer: Consumer, details: Details) -> tuple[ConsumerDetail
     return (ConsumerDetailsChanged(details=details),)
 
 
-def account_for(consumer: Registered, connection_id: str, reference: str, evidence: Evidence) -> str | None:
-    """Which of our accounts a provider's account is: the one it was linked to, else one with the same evidence."""
-    for link in consumer.links:
-        if (link.connection_id, link.reference) == (connection_id, reference):
-            return link.account_id
-    if evidence.digest:
-        for link in consumer.links:
-            if link.evidence == evidence:
-                return link.account_id
+def link_of(
+    consumer: Registered, connection_id: str, reference: str, *, currency: str, provider_user: str
+) -> AccountLinked | None:
+    """The link of a provider's account. One whose currency the provider leaves out is still the one it was."""
+    for link in reversed(consumer.links):
+        same = (link.connection_id, link.reference) == (connection_id, reference)
+        theirs = link.provider_user in ("", provider_user)
+        in_it = link.currency in ("", currency) or currency == NO_CURRENCY
+        if same and theirs and in_it:
+            return link
     return None
 
 
+def account_for(consumer: Registered, evidence: Evidence, connection_id: str) -> str | None:
+    """Which of our accounts has this evidence already: of several that were told apart, the one that this
+    connection feeds."""
+    if not evidence.digest:
+        return None
+    same = [link for link in consumer.links if link.evidence == evidence]
+    ours = [link for link in same if link.connection_id == connection_id]
+    return next((link.account_id for link in (*reversed(ours), *same)), None)
+
+
 def link_account(
-    consumer: Consumer, *, account_id: str, connection_id: str, reference: str, evidence: Evidence
+    consumer: Consumer,
+    *,
+    connection_id: str,
+    reference: str,
+    evidence: Evidence,
+    currency: str,
+    provider_user: str,
+    new_id: str,
 ) -> tuple[AccountLinked, ...]:
-    for link in registered(consumer).links:
-        if (link.connection_id, link.reference) == (connection_id, reference):
-            return ()
+    """Link a provider's account: to the account with the same evidence, as a source of its own, or to a new one."""
+    known = registered(consumer)
+    if link_of(known, connection_id, reference, currency=currency, provider_user=provider_user):
+        return ()
     link = AccountLinked(
-        account_id=account_id, connection_id=connection_id, reference=reference, evidence=evidence
+        account_id=account_for(known, evidence, connection_id) or new_id,
+        connection_id=connection_id,
+        reference=reference,
+        evidence=evidence,
+        source_id=new_id,
+        currency=currency,
+        provider_user=provider_user,
     )
     return (link,)
+
+
+def renew_source(consumer: Consumer, link: AccountLinked, new_id: str, reason: str) -> tuple[Fact, ...]:
+    """Let a provider's account begin anew, as another source of the same account: its rows have new names."""
+    if link not in registered(consumer).links:
+        return ()
+    gone = AccountUnlinked(
+        account_id=link.account_id,
+        connection_id=link.connection_id,
+        reference=link.reference,
+        reason=reason,
+        source_id=link.source_id,
+    )
+    # In this order the account is fed all the time, and keeps its history.
+    return (msgspec.structs.replace(link, source_id=new_id), gone)
+
+
+def unlink_source(consumer: Consumer, account_id: str, source_id: str) -> tuple[Fact, ...]:
+    """Take a source out of an account with its history: from now on it is an account of its own, and stays one.
+
+    Raises:
+        NotFound: the account has no such source.
+        NotLinked: it is the account itself, or all that feeds it: nothing would be left to be taken apart from.
+    """
+    facts: tuple[Fact, ...] = ()
+    for link in registered(consumer).links:
+        if (link.account_id, link.source) == (account_id, source_id):
+            if source_id == account_id:
+                raise NotLinked
+            gone = AccountUnlinked(
+                account_id=account_id,
+                connection_id=link.connection_id,
+                reference=link.reference,
+                reason=BY_REQUEST,
+                source_id=source_id,
+            )
+            facts += (gone, msgspec.structs.replace(link, account_id=source_id, source_id=source_id))
+    if not facts:
+        raise NotFound
+    left = [link for link in registered(consumer).links if link.source != source_id]
+    if not any(link.account_id == account_id for link in left):
+        raise NotLinked
+    return facts
+
+
+def sources_of(consumer: Registered, account_id: str) -> list[str]:
+    """The ids of all sources that an account has, or had: together they are its history."""
+    feeding = [link.source for link in consumer.links if link.account_id == account_id]
+    past = [source for account, source in consumer.past if account == account_id]
+    return list(dict.fromkeys([*past, *feeding]))
 
 
 def unlink_connection(consumer: Consumer, connection_id: str, reason: str) -> tuple[AccountUnlinked, ...]:
     """Undo the links that came through a connection."""
     return tuple(
         AccountUnlinked(
-            account_id=link.account_id, connection_id=connection_id, reference=link.reference, reason=reason
+            account_id=link.account_id,
+            connection_id=connection_id,
+            reference=link.reference,
+            reason=reason,
+            source_id=link.source_id,
         )
         for link in registered(consumer).links
         if link.connection_id == connection_id
@@ -211,10 +312,18 @@ def apply(consumer: Consumer, fact: object) -> Consumer:
         case AccountLinked():
             return msgspec.structs.replace(consumer, links=(*consumer.links, fact))
         case AccountUnlinked():
-            kept = tuple(
-                link
-                for link in consumer.links
-                if (link.connection_id, link.reference) != (fact.connection_id, fact.reference)
-            )
-            return msgspec.structs.replace(consumer, links=kept)
+            return _without(consumer, fact)
     return consumer
+
+
+def _without(consumer: Registered, fact: AccountUnlinked) -> Registered:
+    gone = (fact.source, fact.connection_id, fact.reference)
+    links = tuple(
+        link for link in consumer.links if (link.source, link.connection_id, link.reference) != gone
+    )
+    fed = {link.account_id for link in links}
+    # With the last connection of an account its history goes, too.
+    past, entry = tuple(entry for entry in consumer.past if entry[0] in fed), (fact.account_id, fact.source)
+    if fact.reason != BY_REQUEST and fact.account_id in fed and entry not in past:
+        past = (*past, entry)
+    return msgspec.structs.replace(consumer, links=links, past=past)

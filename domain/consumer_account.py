@@ -10,7 +10,9 @@ import msgspec
 from msgspec.structs import replace
 
 from domain.fact import Erased, Fact
-from domain.transactions import EMPTY, Batch, Transaction, batch_of
+from domain.pending import Held, Pair, Pendings, pair
+from domain.refusals import NotFound
+from domain.transactions import EMPTY, Batch, Bookings, Transaction, batch_of
 
 CHECKING = "CHECKING"
 SAVINGS = "SAVINGS"
@@ -27,6 +29,10 @@ T = TypeVar("T")
 
 #: Why an account is closed.
 CONNECTION_DELETED = "connection_deleted"
+DELETED_AT_BANK = "deleted_at_bank"
+DISABLED = "disabled"
+#: The bank's list does not name it any more, or names it in another currency or for another user.
+NOT_SHOWN = "not_shown"
 
 # Facts
 
@@ -95,6 +101,20 @@ class TransactionsFetched(Fact, frozen=True):
     modified: Batch = EMPTY
     """Rows as they are from now on, under the ids they had."""
     removed: Removed = Removed()
+    restored: Batch = EMPTY
+    """Rows that were gone and are back, under the ids they had. Earlier facts say so in `added`."""
+    booked: Bookings = Bookings()
+    """Pending rows that are gone, because the bank booked them under other ids."""
+    expired: Removed = Removed()
+    """Pending rows that are gone, because the bank never booked them."""
+
+
+class BookingUndone(Fact, frozen=True):
+    """Somebody said that a pending row did not become this booked one: it is pending again, and stays apart."""
+
+    pending_id: bytes
+    pending_reference: str
+    booked_id: bytes
 
 
 class AccountClosed(Fact, frozen=True):
@@ -140,6 +160,13 @@ class Known(msgspec.Struct, frozen=True):
     removed: bool = False
 
 
+class Window(msgspec.Struct, frozen=True):
+    """What a run read without a gap: all rows booked from `since` on (None: ever), at a reading of the account."""
+
+    since: int | None
+    as_of: datetime | None
+
+
 # Decisions
 
 
@@ -174,52 +201,134 @@ def discover(
 
 
 def refresh_balance(account: ConsumerAccount, reading: BalanceRefreshed) -> tuple[BalanceRefreshed, ...]:
-    """Record a reading, unless we hold it or a newer one."""
+    """Record a reading, unless we hold it or a newer one, or it says what the one we hold says."""
     match account:
-        case Open(reading=held) if held is not None and (reading.as_of < held.as_of or reading == held):
-            return ()
-        case Open():
+        case Open(reading=None):
+            return (reading,)
+        case Open(reading=held) if reading.as_of >= held.as_of and not _says_the_same(reading, held):
             return (reading,)
     return ()
 
 
+def confirms(account: ConsumerAccount, reading: BalanceRefreshed) -> bool:
+    """Whether a reading is newer than the one we hold, and says the same: only its time is worth keeping."""
+    match account:
+        case Open(reading=held) if held is not None:
+            return reading.as_of > held.as_of and _says_the_same(reading, held)
+    return False
+
+
+def _says_the_same(reading: BalanceRefreshed, held: BalanceRefreshed) -> bool:
+    return replace(reading, as_of=held.as_of) == held
+
+
 def record_transactions(
-    transactions: Iterable[Transaction], known: Mapping[str, Known], new_id: Callable[[], bytes]
+    transactions: Iterable[Transaction],
+    known: Mapping[str, Known],
+    new_id: Callable[[], bytes],
+    pendings: Pendings = Pendings(),
+    window: Window | None = None,
 ) -> tuple[TransactionsFetched, ...]:
     """Record what is new about these rows against what is known of them, in facts of bounded size.
 
-    `known` holds, by the provider's id, every row of these that was recorded before. A row shown twice
-    counts once, as shown last. One that was taken back and is shown again comes back under its id.
+    `known` holds, by the provider's id, every row of these that was recorded before; `pendings` all that are
+    pending. A row shown twice counts once, as shown last. One that was taken back and is shown again comes back under its id.
+    A pending row that is gone is paired with the booked row it became, if there is one; it is gone when the bank
+    says so, or when `window` holds its day, was read later than the row was touched, and does not show it.
     """
     shown = {transaction.reference: transaction for transaction in transactions}
     added: list[tuple[bytes, Transaction]] = []
+    restored: list[tuple[bytes, Transaction]] = []
     modified: list[tuple[bytes, Transaction]] = []
     removed: list[tuple[bytes, str]] = []
+    booked: list[Held] = []
+    were_pending = {row.reference for row in pendings.rows}
     for reference, transaction in shown.items():
         held = known.get(reference)
+        id = new_id() if held is None and not transaction.deleted else b"" if held is None else held.id
         match held:
             case None if not transaction.deleted:
-                added.append((new_id(), transaction))
+                added.append((id, transaction))
             case Known(removed=False) if transaction.deleted:
-                removed.append((held.id, reference))
+                removed.append((id, reference))
             case Known(removed=True) if not transaction.deleted:
-                added.append((held.id, transaction))
+                restored.append((id, transaction))
             case Known(removed=False) if held.digest != transaction.digest():
-                modified.append((held.id, transaction))
-    added.sort(key=lambda row: row[1].booked_on)
-    modified.sort(key=lambda row: row[1].booked_on)
+                modified.append((id, transaction))
+        # One that was pending itself is what that became, and no other.
+        is_new = pendings.rows and reference not in were_pending
+        if is_new and not transaction.pending and not transaction.deleted:
+            booked.append(_held(id, transaction))
+    taken_back = {reference for _, reference in removed}
+    vanished = [row for row in pendings.rows if row.reference in taken_back or _is_absent(row, shown, window)]
+    pairs = pair(vanished, booked, pendings)
+    paired = {one.pending.reference for one in pairs}
+    removed = [row for row in removed if row[1] not in paired]
+    expired = [
+        (row.id, row.reference)
+        for row in vanished
+        if row.reference not in paired and row.reference not in taken_back
+    ]
+    for rows in (added, restored, modified):
+        rows.sort(key=lambda row: row[1].booked_on)
     return (
         *(TransactionsFetched(added=batch_of(rows)) for rows in _chunks(added)),
+        *(TransactionsFetched(restored=batch_of(rows)) for rows in _chunks(restored)),
         *(TransactionsFetched(modified=batch_of(rows)) for rows in _chunks(modified)),
-        *(
-            TransactionsFetched(
-                removed=Removed(
-                    ids=b"".join(id for id, _ in rows), references=[reference for _, reference in rows]
-                )
-            )
-            for rows in _chunks(removed)
-        ),
+        *(TransactionsFetched(removed=_removed(rows)) for rows in _chunks(removed)),
+        *(TransactionsFetched(booked=_bookings(rows)) for rows in _chunks(pairs)),
+        *(TransactionsFetched(expired=_removed(rows)) for rows in _chunks(expired)),
     )
+
+
+def _held(id: bytes, transaction: Transaction) -> Held:
+    return Held(
+        id=id,
+        reference=transaction.reference,
+        booked_on=transaction.booked_on,
+        amount=transaction.amount,
+        wording=transaction.wording,
+        link=link_of(transaction.fields),
+        seen_at=transaction.seen_at,
+    )
+
+
+def link_of(fields: Mapping[str, Any]) -> str | None:
+    """The bank's own name of a row, where the provider hands it on."""
+    link = fields.get("webid")
+    return link if isinstance(link, str) and link else None
+
+
+def _is_absent(row: Held, shown: Mapping[str, Transaction], window: Window | None) -> bool:
+    if window is None or window.as_of is None or row.reference in shown:
+        return False
+    inside = window.since is None or row.booked_on >= window.since
+    return inside and (row.touched_at is None or window.as_of > row.touched_at)
+
+
+def _removed(rows: list[tuple[bytes, str]]) -> Removed:
+    return Removed(ids=b"".join(id for id, _ in rows), references=[reference for _, reference in rows])
+
+
+def _bookings(pairs: list[Pair]) -> Bookings:
+    return Bookings(
+        pending_ids=b"".join(one.pending.id for one in pairs),
+        pending_references=[one.pending.reference for one in pairs],
+        booked_ids=b"".join(one.booked.id for one in pairs),
+        booked_references=[one.booked.reference for one in pairs],
+        rules=[one.rule for one in pairs],
+        scores=[one.score for one in pairs],
+    )
+
+
+def undo_booking(
+    account: ConsumerAccount, *, pending_id: bytes, pending_reference: str, booked_id: bytes
+) -> tuple[BookingUndone, ...]:
+    """Undo a pair of a pending row and the booked one that it is said to have become."""
+    if not isinstance(account, Open | Closed):
+        raise NotFound
+    undone = BookingUndone(pending_id=pending_id, pending_reference=pending_reference, booked_id=booked_id)
+    return (undone,)
 
 
 def _chunks(rows: list[T]) -> list[list[T]]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import datetime
+from collections.abc import Mapping
+from datetime import datetime, timedelta
 
 import msgspec
 from msgspec.structs import replace
@@ -33,7 +33,19 @@ SUCCESS = "SUCCESS"
 # A DataSync may also end as AUTH_ERROR.
 
 CLIENT = "client"
-INTERNAL = "internal"
+#: Origins of a refresh, which no client asked for.
+WEBHOOK = "webhook"
+SCHEDULE = "schedule"
+REFRESHES = frozenset({WEBHOOK, SCHEDULE})
+
+#: How old the last reading of a window, or of whole histories, may become. Edits and deletions that no
+#: increment shows are found by the one; what a bank said wrongly of an old row, by the other.
+RECONCILE_AFTER = timedelta(hours=24)
+RECONCILE_WHOLE_AFTER = timedelta(days=30)
+#: Days ahead of its end at which the end of a consent is announced.
+CONSENT_NOTICES = (14, 7, 1)
+#: Without anything new from the provider for this long, a connection is silent.
+SILENT_AFTER = timedelta(days=3)
 
 #: The statuses in which the person may be sent to the bank, and so has a link.
 OPENABLE = frozenset({AUTH_REQUIRED, CONNECTING, AUTH_ERROR})
@@ -87,6 +99,12 @@ class ConsentExpiring(Fact, frozen=True):
     days_left: int
 
 
+class ConnectionSilent(Fact, frozen=True):
+    """The provider has had nothing new for long, and says no word about why."""
+
+    last_seen_at: datetime | None = None
+
+
 class ConnectionDisconnected(Fact, frozen=True):
     pass
 
@@ -105,6 +123,8 @@ class SyncRequested(Fact, frozen=True):
     sync_id: str
     data_syncs: tuple[DataSync, ...]
     origin: str = CLIENT
+    attended: bool = False
+    """The person is there, so that the bank may ask them for something."""
 
 
 class SyncStarted(Fact, frozen=True):
@@ -115,11 +135,26 @@ class SyncStarted(Fact, frozen=True):
 
 
 class SyncSucceeded(Fact, frozen=True):
+    """A sync that was requested has ended well, or a refresh that nobody requested: then nothing precedes this."""
+
     sync_id: str
     watermark: datetime | None = None
     """The newest `last_update` seen in a row, where the next increment starts from (with overlap)."""
     accounts: tuple[str, ...] = ()
     """The provider's ids of the accounts that were read; one that is new to this list is read in full."""
+    origin: str = ""
+    """`client`, `webhook` or `schedule`; empty where it was requested before this was said."""
+    reconciled_at: datetime | None = None
+    """When this run read the whole recent window of every account; None if it read an increment."""
+    reconciled_whole_at: datetime | None = None
+    """When this run read the whole history of every account."""
+    fetched_at: datetime | None = None
+    """When the provider fetched from the bank last, as it says."""
+    consent_expires_at: datetime | None = None
+    failing_sources: tuple[str, ...] = ()
+    """Why sources of the connection are in error, although the connection itself is not."""
+    confirmed: Mapping[str, datetime] = {}
+    """The provider's new reading, by source, where it found the balance as it was: no fact of its own."""
 
 
 class SyncFailed(Fact, frozen=True):
@@ -127,6 +162,9 @@ class SyncFailed(Fact, frozen=True):
     status: str
     """`AUTH_ERROR`, `FETCH_ERROR` or `INTERNAL_ERROR`."""
     reason: str
+    origin: str = ""
+    unreadable: bool = False
+    """An answer of the provider's made no sense: what it said before may not have been so either."""
 
 
 # States
@@ -141,6 +179,7 @@ class PendingSync(msgspec.Struct, frozen=True):
     data_syncs: tuple[DataSync, ...]
     origin: str
     attempt: int = 0
+    attended: bool = False
 
 
 class Opening(msgspec.Struct, frozen=True):
@@ -164,6 +203,17 @@ class Requested(msgspec.Struct, frozen=True, tag_field="state", tag=True, kw_onl
     pending: tuple[PendingSync, ...] = ()
     watermark: datetime | None = None
     accounts: tuple[str, ...] = ()
+    runs: int = 0
+    """Counts what was begun or ended: a refresh that finds another number than it began with is overtaken."""
+    reconciled_at: datetime | None = None
+    reconciled_whole_at: datetime | None = None
+    fetched_at: datetime | None = None
+    silent: bool = False
+    confirmed: Mapping[str, datetime] = {}
+    """When the balance of a source was last found as it was."""
+    consent_expires_at: datetime | None = None
+    consent_notice: int | None = None
+    """The last notice given of this expiry, in days ahead of it."""
 
     @property
     def ever_connected(self) -> bool:
@@ -319,7 +369,7 @@ def delete(connection: DataConnection) -> tuple[ConnectionDeleted, ...]:
 
 
 def request_sync(
-    connection: DataConnection, *, sync_id: str, data_syncs: tuple[DataSync, ...], origin: str = CLIENT
+    connection: DataConnection, *, sync_id: str, data_syncs: tuple[DataSync, ...], attended: bool = False
 ) -> tuple[SyncRequested, ...]:
     requested = existing(connection)
     if any(sync.sync_id == sync_id for sync in requested.pending):
@@ -329,7 +379,7 @@ def request_sync(
     busy = busy_data_types(requested) & {sync.data_type for sync in data_syncs}
     if busy:
         raise SyncAlreadyRunning(data_types=[data_type for data_type in ALL if data_type in busy])
-    return (SyncRequested(sync_id=sync_id, data_syncs=data_syncs, origin=origin),)
+    return (SyncRequested(sync_id=sync_id, data_syncs=data_syncs, attended=attended),)
 
 
 def busy_data_types(connection: Requested) -> set[str]:
@@ -354,10 +404,23 @@ def pending_syncs(connection: DataConnection) -> tuple[PendingSync, ...]:
     return connection.pending if isinstance(connection, Requested) else ()
 
 
-def is_for_client(connection: DataConnection, sync_id: str) -> bool:
-    """Whether a client asked for this sync, and is waiting for what the bank has now."""
-    sync = pending_sync(connection, sync_id)
-    return sync is not None and sync.origin == CLIENT
+def is_connected(connection: DataConnection) -> bool:
+    return isinstance(connection, Requested) and connection.status == CONNECTED
+
+
+def is_due(last: datetime | None, now: datetime, every: timedelta) -> bool:
+    """Whether it is time again. A clock that went back is no reason to wait until it is there again."""
+    return last is None or abs(now - last) >= every
+
+
+def reconcile_is_due(connection: Requested, now: datetime) -> bool:
+    """Whether a run reads the recent window of every account, besides what is new."""
+    return is_due(connection.reconciled_at, now, RECONCILE_AFTER)
+
+
+def whole_is_due(connection: Requested, now: datetime) -> bool:
+    """Whether a run reads the whole history of every account."""
+    return is_due(connection.reconciled_whole_at, now, RECONCILE_WHOLE_AFTER)
 
 
 def start_sync(connection: DataConnection, sync_id: str) -> tuple[SyncStarted, ...]:
@@ -366,28 +429,62 @@ def start_sync(connection: DataConnection, sync_id: str) -> tuple[SyncStarted, .
     return (SyncStarted(sync_id=sync_id, attempt=sync.attempt + 1),) if sync else ()
 
 
-def is_current(connection: DataConnection, sync_id: str, attempt: int) -> bool:
-    """Whether this attempt is still the one to end the sync."""
+def is_current(connection: DataConnection, sync_id: str, attempt: int, link_epoch: int) -> bool:
+    """Whether this attempt is still the one to end the sync, at the connection as it was when it began."""
     sync = pending_sync(connection, sync_id)
-    return sync is not None and sync.attempt == attempt
+    same = isinstance(connection, Requested) and connection.link_epoch == link_epoch
+    return same and sync is not None and sync.attempt == attempt
 
 
-def succeed_sync(
-    connection: DataConnection, sync_id: str, *, watermark: datetime | None, accounts: Sequence[str]
-) -> tuple[SyncSucceeded, ...]:
-    if pending_sync(connection, sync_id) is None:
+def is_undisturbed(connection: DataConnection, runs: int) -> bool:
+    """Whether a refresh that began at this count may still be recorded: nothing was begun or ended since then."""
+    return isinstance(connection, Requested) and connection.status == CONNECTED and connection.runs == runs
+
+
+def succeed(connection: DataConnection, succeeded: SyncSucceeded) -> tuple[SyncSucceeded, ...]:
+    """End a sync that is pending, or a refresh that was never requested."""
+    if not isinstance(connection, Requested):
         return ()
-    return (SyncSucceeded(sync_id=sync_id, watermark=watermark, accounts=tuple(accounts)),)
-
-
-def fail_sync(connection: DataConnection, sync_id: str, *, status: str, reason: str) -> tuple[Fact, ...]:
-    """End a sync without data. Where the bank wants to see the person again, the connection says so too."""
-    if pending_sync(connection, sync_id) is None:
+    if succeeded.origin not in REFRESHES and pending_sync(connection, succeeded.sync_id) is None:
         return ()
-    failed = SyncFailed(sync_id=sync_id, status=status, reason=reason)
-    if status == AUTH_ERROR and existing(connection).status == CONNECTED:
-        return (failed, AuthorisationFailed(reason=reason))
+    return (succeeded,)
+
+
+def fail(connection: DataConnection, failed: SyncFailed) -> tuple[Fact, ...]:
+    """End it without data. Where the bank wants to see the person again, the connection says so too."""
+    if not isinstance(connection, Requested):
+        return ()
+    if failed.origin not in REFRESHES and pending_sync(connection, failed.sync_id) is None:
+        return ()
+    if failed.status == AUTH_ERROR and existing(connection).status == CONNECTED:
+        return (failed, AuthorisationFailed(reason=failed.reason))
     return (failed,)
+
+
+# Decisions: what is to be announced
+
+
+def announce_consent(connection: DataConnection, now: datetime) -> tuple[ConsentExpiring, ...]:
+    """Announce the end of the consent, once at each notice; a notice that was missed gives way to the next."""
+    if not isinstance(connection, Requested) or connection.consent_expires_at is None:
+        return ()
+    left = connection.consent_expires_at - now
+    reached = [days for days in CONSENT_NOTICES if timedelta() < left <= timedelta(days=days)]
+    if not reached or connection.status != CONNECTED:
+        return ()
+    if connection.consent_notice is not None and connection.consent_notice <= min(reached):
+        return ()
+    return (ConsentExpiring(expires_at=connection.consent_expires_at, days_left=min(reached)),)
+
+
+def announce_silence(connection: DataConnection, now: datetime) -> tuple[ConnectionSilent, ...]:
+    """Raise the alarm, once for each silence."""
+    if not is_connected(connection) or existing(connection).silent:
+        return ()
+    last = existing(connection).fetched_at
+    if last is None or now - last < SILENT_AFTER:
+        return ()
+    return (ConnectionSilent(last_seen_at=last),)
 
 
 # How a connection goes on
@@ -418,10 +515,19 @@ def apply(connection: DataConnection, fact: object) -> DataConnection:
                 connection,
                 watermark=connection.watermark if same else None,
                 accounts=connection.accounts if same else (),
+                # Whatever happened meanwhile, no increment is sure to show it.
+                reconciled_at=None,
+                # Silence begins anew: nobody expected the provider to fetch while it could not.
+                fetched_at=None,
+                silent=False,
+                consent_expires_at=None,
+                consent_notice=None,
                 status=CONNECTED,
                 reference=fact.reference,
                 provider_user=fact.provider_user,
                 link_epoch=connection.link_epoch + 1,
+                # What was being read is of the connection as it was before.
+                runs=connection.runs + 1,
                 openings=(),
             )
         case AuthorisationFailed():
@@ -437,24 +543,49 @@ def apply(connection: DataConnection, fact: object) -> DataConnection:
             skip = connection.skip_permissions if fact.skip_permissions is None else fact.skip_permissions
             return replace(connection, data_types=fact.data_types, skip_permissions=skip)
         case SyncRequested():
-            pending = PendingSync(sync_id=fact.sync_id, data_syncs=fact.data_syncs, origin=fact.origin)
+            pending = PendingSync(
+                sync_id=fact.sync_id, data_syncs=fact.data_syncs, origin=fact.origin, attended=fact.attended
+            )
             return replace(connection, pending=(*connection.pending, pending))
         case SyncStarted():
             started = tuple(
                 replace(sync, attempt=fact.attempt) if sync.sync_id == fact.sync_id else sync
                 for sync in connection.pending
             )
-            return replace(connection, pending=started)
+            return replace(connection, pending=started, runs=connection.runs + 1)
         case SyncSucceeded():
-            return replace(
-                _without(connection, fact.sync_id),
-                watermark=fact.watermark or connection.watermark,
-                accounts=fact.accounts,
-            )
+            return _succeeded(_without(connection, fact.sync_id), fact)
         case SyncFailed():
-            return _without(connection, fact.sync_id)
+            # What went wrong may have hidden anything: the next run looks at the whole window again, and
+            # after an answer that was no answer, at everything.
+            whole = None if fact.unreadable else connection.reconciled_whole_at
+            return replace(_without(connection, fact.sync_id), reconciled_at=None, reconciled_whole_at=whole)
+        case ConsentExpiring():
+            return replace(connection, consent_notice=fact.days_left)
+        case ConnectionSilent():
+            return replace(connection, silent=True)
     return connection
 
 
+def _succeeded(connection: Requested, fact: SyncSucceeded) -> Requested:
+    spoke = fact.fetched_at is not None and (
+        connection.fetched_at is None or fact.fetched_at > connection.fetched_at
+    )
+    same_consent = fact.consent_expires_at in (None, connection.consent_expires_at)
+    return replace(
+        connection,
+        watermark=fact.watermark or connection.watermark,
+        accounts=fact.accounts,
+        reconciled_at=fact.reconciled_at or connection.reconciled_at,
+        reconciled_whole_at=fact.reconciled_whole_at or connection.reconciled_whole_at,
+        fetched_at=fact.fetched_at or connection.fetched_at,
+        silent=connection.silent and not spoke,
+        confirmed={**connection.confirmed, **fact.confirmed},
+        consent_expires_at=fact.consent_expires_at or connection.consent_expires_at,
+        consent_notice=connection.consent_notice if same_consent else None,
+    )
+
+
 def _without(connection: Requested, sync_id: str) -> Requested:
-    return replace(connection, pending=tuple(s for s in connection.pending if s.sync_id != sync_id))
+    pending = tuple(sync for sync in connection.pending if sync.sync_id != sync_id)
+    return replace(connection, pending=pending, runs=connection.runs + 1)

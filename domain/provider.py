@@ -44,10 +44,14 @@ BUDGET_INSIGHT = Description(
     },
     # Whoever knows it can tell us that there is something new, and no more than that.
     optional_credentials={"webhook_secret": re.compile(r"[!-~]{1,255}", re.ASCII)},
-    settings=("auto_connect",),
+    settings=("auto_connect", "refresh_interval_hours"),
     data_types=data_types.ALL,
 )
 CATALOGUE: dict[str, Description] = {BUDGET_INSIGHT.name: BUDGET_INSIGHT}
+
+#: Once a day, unless the tenant says otherwise.
+REFRESH_INTERVAL_HOURS = 24
+REFRESH_INTERVAL_HOURS_MAX = 24 * 31
 
 # Facts
 
@@ -61,7 +65,11 @@ class CredentialsUpdated(Fact, frozen=True):
 
 
 class SettingsUpdated(Fact, frozen=True):
+    """All settings as they are from now on."""
+
     auto_connect: bool
+    refresh_interval_hours: int = REFRESH_INTERVAL_HOURS
+    """How old what we hold of a connection may become before it is looked at again; 0 where nobody asked."""
 
 
 class ProviderEnabled(Fact, frozen=True):
@@ -80,6 +88,7 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True):
     credentials_fields: tuple[str, ...] = ()
     fingerprint: bytes = b""
     auto_connect: bool = False
+    refresh_interval_hours: int = REFRESH_INTERVAL_HOURS
     enabled: bool = False
 
 
@@ -112,14 +121,25 @@ def update_credentials(
 
 
 def update_settings(
-    provider: Provider, description: Description, settings: Mapping[str, bool]
+    provider: Provider, description: Description, settings: Mapping[str, bool | int]
 ) -> tuple[SettingsUpdated, ...]:
+    """Change the settings that are named; the others stay.
+
+    Raises:
+        UnsupportedSetting, InvalidRequest.
+    """
     if set(settings) - set(description.settings):
         raise UnsupportedSetting
-    auto_connect = settings.get("auto_connect", provider.auto_connect)
-    if auto_connect == provider.auto_connect:
-        return ()
-    return (SettingsUpdated(auto_connect=auto_connect),)
+    interval = settings.get("refresh_interval_hours", provider.refresh_interval_hours)
+    if not 0 <= interval <= REFRESH_INTERVAL_HOURS_MAX:
+        problem = f"must lie between 0, which is never, and {REFRESH_INTERVAL_HOURS_MAX}"
+        raise InvalidRequest("a setting is not valid", **{"settings.refresh_interval_hours": [problem]})
+    updated = SettingsUpdated(
+        auto_connect=bool(settings.get("auto_connect", provider.auto_connect)),
+        refresh_interval_hours=interval,
+    )
+    before = (provider.auto_connect, provider.refresh_interval_hours)
+    return () if (updated.auto_connect, updated.refresh_interval_hours) == before else (updated,)
 
 
 def enable(provider: Provider, description: Description) -> tuple[ProviderEnabled, ...]:
@@ -143,7 +163,11 @@ def apply(provider: Provider, fact: object) -> Provider:
                 fingerprint=fact.fingerprint,
             )
         case SettingsUpdated():
-            return msgspec.structs.replace(provider, auto_connect=fact.auto_connect)
+            return msgspec.structs.replace(
+                provider,
+                auto_connect=fact.auto_connect,
+                refresh_interval_hours=fact.refresh_interval_hours,
+            )
         case ProviderEnabled():
             return msgspec.structs.replace(provider, enabled=True)
         case ProviderDisabled():

@@ -62,6 +62,10 @@ class LinkInvalid(Refused):
     """The link is not valid, not valid any more, or was used before."""
 
 
+class NotLinked(Refused):
+    """Nothing was linked here that could be undone."""
+
+
 class StatusChangeImpossible(Refused):
     """The connection cannot go from its status to the requested one."""
 

@@ -29,6 +29,7 @@ NAMES: dict[type[Fact], str] = {
     data_connection.AuthorisationFailed: "AuthorisationFailed.1",
     data_connection.ReauthorisationRequested: "ReauthorisationRequested.1",
     data_connection.ConsentExpiring: "ConsentExpiring.1",
+    data_connection.ConnectionSilent: "ConnectionSilent.1",
     data_connection.ConnectionDisconnected: "ConnectionDisconnected.1",
     data_connection.ConnectionDeleted: "ConnectionDeleted.1",
     data_connection.RequestedDataTypesChanged: "RequestedDataTypesChanged.1",
@@ -40,6 +41,7 @@ NAMES: dict[type[Fact], str] = {
     consumer_account.AccountDetailsChanged: "AccountDetailsChanged.1",
     consumer_account.BalanceRefreshed: "BalanceRefreshed.1",
     consumer_account.TransactionsFetched: "TransactionsFetched.1",
+    consumer_account.BookingUndone: "BookingUndone.1",
     consumer_account.AccountClosed: "AccountClosed.1",
     consumer_account.AccountReopened: "AccountReopened.1",
 }

@@ -7,7 +7,7 @@ column by column; on disk it is small, because a column compresses and a constan
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import date
+from datetime import date, datetime
 from hashlib import blake2b
 from typing import Any
 
@@ -52,6 +52,10 @@ class Transaction(msgspec.Struct, frozen=True, kw_only=True):
     """The bank took it back."""
     fields: Mapping[str, Any] = {}
     """Everything else the provider gave, under its own names."""
+    seen_at: datetime | None = None
+    """When the provider first saw the row; not part of what it says."""
+    touched_at: datetime | None = None
+    """When the provider last touched the row; not part of what it says."""
 
     def digest(self) -> bytes:
         """A digest of what the row says: equal rows have equal digests, bookkeeping aside."""
@@ -90,6 +94,8 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A column per provider field; one with a single value holds for all rows."""
     absent: dict[str, list[int]] = {}
     """The indices of the rows that a provider field was not given for."""
+    pending_times: dict[int, tuple[datetime | None, datetime | None]] = {}
+    """Of pending rows, by index: when the provider first saw and last touched each."""
 
     def __len__(self) -> int:
         return len(self.references)
@@ -114,6 +120,7 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
                 for name, column in columns.items()
                 if name not in absent or index not in absent[name]
             }
+            seen_at, touched_at = self.pending_times.get(index, (None, None))
             yield (
                 self.id(index),
                 Transaction(
@@ -127,11 +134,40 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
                     wording=self.wordings[index],
                     pending=index in pending,
                     fields=fields,
+                    seen_at=seen_at,
+                    touched_at=touched_at,
                 ),
             )
 
 
 EMPTY = Batch()
+
+
+class Bookings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Pending rows that the bank booked under other ids, column by column."""
+
+    pending_ids: bytes = b""
+    pending_references: list[str] = []
+    booked_ids: bytes = b""
+    booked_references: list[str] = []
+    rules: list[str] = []
+    """What each pair rests on: a name of `domain.pending`."""
+    scores: list[int] = []
+    """How sure that is, from 0 to 100."""
+
+    def __len__(self) -> int:
+        return len(self.rules)
+
+    def pairs(self) -> Iterator[tuple[bytes, str, bytes, str]]:
+        """The id and reference of each pending row, and of the booked one it became."""
+        for index in range(len(self)):
+            at = slice(index * ID_SIZE, (index + 1) * ID_SIZE)
+            yield (
+                self.pending_ids[at],
+                self.pending_references[index],
+                self.booked_ids[at],
+                self.booked_references[index],
+            )
 
 
 def batch_of(rows: Sequence[tuple[bytes, Transaction]]) -> Batch:
@@ -165,6 +201,11 @@ def batch_of(rows: Sequence[tuple[bytes, Transaction]]) -> Batch:
         pending=[index for index, transaction in enumerate(transactions) if transaction.pending],
         fields=fields,
         absent=absent,
+        pending_times={
+            index: (transaction.seen_at, transaction.touched_at)
+            for index, transaction in enumerate(transactions)
+            if transaction.pending and (transaction.seen_at or transaction.touched_at)
+        },
     )
 
 

@@ -50,6 +50,8 @@ class Provider(msgspec.Struct, kw_only=True):
     unique: bool
     auth_required: bool
     auto_connect: bool
+    refresh_interval_hours: int
+    """How old what is held of a connection may become before it is looked at again; 0 is never."""
     settings: list[str]
     credentials_config: list[str]
     data_types: list[str]
@@ -141,6 +143,12 @@ class BankTransaction(msgspec.Struct, kw_only=True):
     transaction_type: TransactionType
     provider_name: str
     data_connection_id: str
+
+
+class PendingTransaction(BankTransaction, kw_only=True):
+    """A row that the bank has not booked yet: counted nowhere, and not sure to be booked as it stands."""
+
+    pending: Literal[True] = True
 
 
 #: The names the contract has for transactions; what has none of them answers BANK.

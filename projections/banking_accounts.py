@@ -9,8 +9,8 @@ from projections import answers
 from projections.accounts import ACCOUNTS, Account, details_of, key_of
 from projections.answers import BankAccount, BankAccountOwner, major, qard_day, qard_time
 from projections.ports import Rows, Table
+from projections.shown import TRANSACTIONS
 from projections.times import moment
-from projections.transactions import TRANSACTIONS
 
 
 class BankingAccount(NamedTuple):

@@ -13,16 +13,11 @@ from typing import NamedTuple
 
 import msgspec
 
-from domain.consumer_account import TransactionsFetched
-from domain.fact import Recorded
-from domain.transactions import Batch
 from projections import answers
-from projections.accounts import ACCOUNTS, OBSERVED, Account, cash_accounts, key_of, keys_of
+from projections.accounts import OBSERVED, Account, cash_accounts, key_of
 from projections.answers import CashflowMonth, CurrencyCashflow, major, qard_time
-from projections.erasure import forgotten, stream_of
 from projections.ports import Rows, Table
 from projections.times import first_day, moment, month_of, month_text, utc_day
-from projections.transactions import held
 
 
 class Month(NamedTuple):
@@ -59,52 +54,21 @@ class Day(NamedTuple):
     count: int
 
 
-# Facts
+Part = tuple[int, int | None]
+"""Of a row: the day it was booked on, and its amount."""
 
 
-def project(recorded: Recorded, rows: Rows) -> None:
-    """Fold one fact into the months."""
-    gone = forgotten(recorded)
-    if gone is not None:
-        for key in keys_of(gone, rows):
-            rows.delete(MONTHS, key)
-        return
-    fact = recorded.fact
-    if not isinstance(fact, TransactionsFetched):
-        return
-    stream = stream_of(recorded.stream)
-    if rows.get(ACCOUNTS, stream.tenant, stream.consumer, stream.id) is None:
-        return
-    key = key_of(stream.id)
+def move(came: Iterable[Part], went: Iterable[Part], key: bytes, rows: Rows) -> None:
+    """Add booked rows of an account to its months, and take others off."""
     moved: defaultdict[int, list[int]] = defaultdict(lambda: [0, 0, 0])
-    _move(moved, _booked(fact.added), 1)
-    if fact.modified:
-        _move(moved, _booked(fact.modified), 1)
-    if fact.modified or fact.removed:
-        taken = held(rows, key, (*fact.modified.references, *fact.removed.references))
-        _move(moved, ((row.booked_on, row.amount) for row in taken), -1)
+    for parts, sign in ((came, 1), (went, -1)):
+        for day, amount in parts:
+            if amount is not None:
+                # Income, expense, count.
+                sums = moved[day]
+                sums[amount < 0] += amount * sign
+                sums[2] += sign
     _merge(moved, key, rows)
-
-
-def _booked(batch: Batch) -> Iterable[tuple[int, int | None]]:
-    if not batch.pending:
-        return zip(batch.booked_on, batch.amounts, strict=True)
-    pending = frozenset(batch.pending)
-    return [
-        pair
-        for index, pair in enumerate(zip(batch.booked_on, batch.amounts, strict=True))
-        if index not in pending
-    ]
-
-
-def _move(moved: dict[int, list[int]], pairs: Iterable[tuple[int, int | None]], sign: int) -> None:
-    """Add rows to their days: income, expense, count. `sign` is -1 for rows that are taken away."""
-    for day, amount in pairs:
-        if amount is None:
-            continue
-        sums = moved[day]
-        sums[amount < 0] += amount * sign
-        sums[2] += sign
 
 
 def _merge(moved: dict[int, list[int]], key: bytes, rows: Rows) -> None:

@@ -11,6 +11,7 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 
+from domain import streams
 from domain.consumer_account import TransactionsFetched
 from domain.fact import Recorded
 from domain.refusals import Corrupt
@@ -118,7 +119,7 @@ def _read(source: Source, after: int, upto: int | None, facts_max: int) -> Seque
 
 def _weight(facts: Sequence[Recorded | Unreadable]) -> int:
     return sum(
-        len(fact.added) + len(fact.modified) + len(fact.removed)
+        len(fact.added) + len(fact.restored) + len(fact.modified) + len(fact.removed)
         for recorded in facts
         if isinstance(fact := getattr(recorded, "fact", None), TransactionsFetched)
     )
@@ -145,7 +146,8 @@ def _project(facts: Sequence[Recorded | Unreadable], rows: Rows, poison: dict[in
         consumer = models.changed_by(recorded)
         if consumer is not None:
             changed.add(consumer)
-            if owner in stalled and rows.get(OBSERVED, *owner) is None:
+            is_gone = stream.aggregate == streams.CONSUMER and rows.get(OBSERVED, *owner) is None
+            if owner in stalled and is_gone:
                 rows.delete(STALLED, *owner)
                 stalled.discard(owner)
     return changed

@@ -34,12 +34,13 @@ from projections.answers import (
     major,
     qard_time,
 )
+from projections.bodies import expand
 from projections.cashflow import MONTHS
 from projections.flows import FLOWS, Flow, flow_of, sums_of
 from projections.overdraft import History, hard_overdraft_days
 from projections.ports import Rows
+from projections.shown import booked_between
 from projections.times import MONTH_MIN, day_text, first_day, moment, month_of, month_text
-from projections.transactions import booked_between, expand
 
 #: How many months come before that of the last day.
 MONTHS_BEFORE = 12

@@ -40,6 +40,8 @@ class Provider(NamedTuple):
     name: str
     enabled: int
     auto_connect: int
+    refresh_interval_hours: int
+    """How old what is held of a connection may become before it is looked at again; 0 where nobody asked."""
 
 
 class Consumer(NamedTuple):
@@ -162,10 +164,12 @@ def project(recorded: Recorded, rows: Rows) -> None:
 
 
 def _project_provider(recorded: Recorded, stream: Stream, rows: Rows) -> None:
-    row = rows.get(PROVIDERS, stream.tenant, stream.id) or Provider(stream.tenant, stream.id, 0, 0)
+    row = rows.get(PROVIDERS, stream.tenant, stream.id)
+    if row is None:
+        row = Provider(stream.tenant, stream.id, 0, 0, providers.REFRESH_INTERVAL_HOURS)
     match recorded.fact:
-        case SettingsUpdated(auto_connect=auto_connect):
-            row = row._replace(auto_connect=int(auto_connect))
+        case SettingsUpdated(auto_connect=auto_connect, refresh_interval_hours=hours):
+            row = row._replace(auto_connect=int(auto_connect), refresh_interval_hours=hours)
         case ProviderEnabled():
             row = row._replace(enabled=1)
         case ProviderDisabled():
@@ -325,9 +329,11 @@ def _end_sync(
     status: str,
     reason: str | None,
 ) -> None:
-    at = micros(recorded.recorded_at)
-    _move_sync(connection, sync_id, rows, status=status, reason=reason, completed_at=at)
-    rows.delete(PENDING_SYNCS, *connection[:3], sync_id)
+    # A refresh was never requested: no DataSync follows it.
+    if rows.get(PENDING_SYNCS, *connection[:3], sync_id) is not None:
+        at = micros(recorded.recorded_at)
+        _move_sync(connection, sync_id, rows, status=status, reason=reason, completed_at=at)
+        rows.delete(PENDING_SYNCS, *connection[:3], sync_id)
 
 
 def _forget(gone: Stream, rows: Rows) -> None:
@@ -358,6 +364,7 @@ def provider_answer(description: providers.Description, row: Provider | None) ->
         unique=description.unique,
         auth_required=description.auth_required,
         auto_connect=bool(row and row.auto_connect),
+        refresh_interval_hours=row.refresh_interval_hours if row else providers.REFRESH_INTERVAL_HOURS,
         settings=list(description.settings),
         credentials_config=list(description.credentials),
         data_types=list(description.data_types),

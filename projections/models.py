@@ -1,7 +1,8 @@
 """All read models, in the order in which a fact goes through them.
 
-A model that asks what another held before a fact comes before it: cash flow takes edited rows off its
-months while the transactions still have them, and what is forgotten is listed under the accounts until the end.
+The directory comes first: which source leads an account depends on the status of its connection. A model that asks
+what another held before a fact comes before it: the rows of what is forgotten are dropped while it is still known
+as a source, and the accounts are put together without it afterwards.
 """
 
 from __future__ import annotations
@@ -9,24 +10,38 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from domain import streams
+from domain.data_connection import SyncSucceeded
 from domain.fact import Recorded
 from projections import (
     accounts,
     balances,
     banking_accounts,
     cashflow,
+    confirmed,
     directory,
     flows,
+    health,
+    linking,
+    merging,
+    pending,
+    quality,
+    shown,
     stalled,
     transactions,
 )
 from projections.erasure import stream_of
 from projections.ports import Rows, Table
 
-MODELS = (directory, cashflow, transactions, flows, balances, banking_accounts, accounts)
+MODELS = (
+    *(directory, health, confirmed, quality, linking, merging, pending, shown, flows, cashflow),
+    *(balances, banking_accounts, accounts),
+)
 ALL_TABLES: tuple[Table, ...] = tuple(table for model in (stalled, *MODELS) for table in model.TABLES)
 
-_project = (directory.project, cashflow.project, transactions.project, accounts.project)
+_project = (
+    *(directory.project, health.project, confirmed.project, quality.project),
+    *(transactions.project, merging.project, accounts.project),
+)
 _finish = (banking_accounts.finish, balances.finish, cashflow.finish)
 
 Consumer = tuple[str, str]
@@ -42,7 +57,9 @@ def project(recorded: Recorded, rows: Rows) -> None:
 def changed_by(recorded: Recorded) -> Consumer | None:
     """The consumer whose documents a fact may change."""
     stream = stream_of(recorded.stream)
-    if stream.aggregate in (streams.CONSUMER, streams.CONSUMER_ACCOUNT):
+    confirms = isinstance(recorded.fact, SyncSucceeded) and recorded.fact.confirmed
+    of_accounts = stream.aggregate in (streams.CONSUMER, streams.CONSUMER_ACCOUNT)
+    if of_accounts or confirms or merging.may_move(recorded):
         return stream.tenant, stream.consumer
     return None
 

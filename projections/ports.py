@@ -53,6 +53,15 @@ class Rows(Protocol):
         """The rows whose key begins with `prefix`, in key order, bounded by the next key field, inclusive."""
         ...
 
+    def among(
+        self, table: Table, *prefix: Any, values: Sequence[Any], index: str | None = None
+    ) -> Iterator[Any]:
+        """The rows whose key - or whose columns of an index - begins with `prefix` and goes on with one of `values`.
+
+        In any order.
+        """
+        ...
+
     def find(self, table: Table, index: str, *values: Any) -> Iterator[Any]:
         """The rows whose leading columns of an index have these values, in key order."""
         ...

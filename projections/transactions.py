@@ -1,345 +1,230 @@
-"""Transactions of each account, in the order in which they are asked for, and how many there are.
+"""What facts say of transactions: which rows came, which went, which are pending and what became of them.
 
-The paged table holds booked rows, newest value day first. A row's answer is kept as its variable parts
-between marks, since the rest is the same for all rows of an account: `expand` fills it in. Pending rows are
-kept apart and counted nowhere; of a removed row its reference stays, so that it can come back under its id.
-What is booked is also summed by `flows`.
+The booked rows of an account are in `shown`, those that are not booked in `pending`. Answers are put together here.
 """
 
 from __future__ import annotations
 
-from binascii import hexlify
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
-from functools import lru_cache
-from operator import itemgetter, sub
-from struct import Struct
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-import msgspec
-
-from domain.consumer_account import TransactionsFetched
+from domain import streams
+from domain.consumer_account import BookingUndone, Known, TransactionsFetched
 from domain.fact import Recorded
+from domain.pending import Pendings
+from domain.streams import Stream
 from domain.transactions import DIGEST_SIZE, ID_SIZE, Batch
-from projections import flows
-from projections.accounts import ACCOUNTS, Account, key_of, keys_of
+from projections import merging, pending, shown
+from projections.accounts import Account, key_of
+from projections.bodies import bodies, expand, value_days
 from projections.erasure import forgotten, stream_of
-from projections.kinds import type_of
 from projections.labels import label_root
-from projections.ports import Index, Rows, Table
-from projections.times import day_text, month_of
-
-#: A row whose value day lies further from its booking is found by `STRAYS`.
-STRAY_DAYS = 31
-#: In `COUNTS`, the row for all types.
-ALL_TYPES = ""
-
-
-class Transaction(NamedTuple):
-    """A booked row."""
-
-    account: bytes
-    newest: int
-    """Minus the value day: a forward scan gives the newest day first, and ids ascending."""
-    id: bytes
-    reference: str
-    digest: bytes
-    booked_on: int
-    amount: int | None
-    kind: str
-    root: str
-    """What its wording has in common with others: `labels.label_root`."""
-    body: bytes
-    """The parts of the answer, between marks."""
-
-
-class Pending(NamedTuple):
-    account: bytes
-    reference: str
-    id: bytes
-    digest: bytes
-    value_day: int
-    booked_on: int
-    amount: int | None
-    kind: str
-    body: bytes
-
-
-class Removed(NamedTuple):
-    account: bytes
-    reference: str
-    id: bytes
-    digest: bytes
-
-
-class Count(NamedTuple):
-    account: bytes
-    type: str
-    month: int
-    """The month of the value day, counted from year 0."""
-    count: int
-
-
-class Stray(NamedTuple):
-    """A booked row whose value day is far from its booking: all others that were booked in some days are a
-    range of `TRANSACTIONS`."""
-
-    account: bytes
-    booked_on: int
-    newest: int
-    id: bytes
-
-
-TRANSACTIONS = Table(
-    "transactions", Transaction, key=3, indices=(Index("by_reference", ("account", "reference")),)
-)
-PENDING = Table("pending_transactions", Pending, key=2)
-REMOVED = Table("removed_transactions", Removed, key=2)
-COUNTS = Table("transaction_counts", Count, key=3)
-STRAYS = Table("stray_transactions", Stray, key=4)
-TABLES = (TRANSACTIONS, PENDING, REMOVED, COUNTS, STRAYS)
-
-#: The parts of an answer that differ from row to row; `expand` writes what stands at the marks.
-_BODY = b"%s-%s-%s-%s-%s\x01%s\x02%s\x03%s\x04%s\x05%s"
-_UUID_PARTS = Struct("8s4s4s4s12s")
-
-_kind_and_newest = itemgetter(*map(Transaction._fields.index, ("kind", "newest")))
-_flow_part = itemgetter(*map(Transaction._fields.index, ("booked_on", "amount", "kind", "root")))
-_json = msgspec.json.Encoder().encode
-
+from projections.linking import SOURCES, Source, members_of, source_by_id
+from projections.pending import BOOKINGS, PENDING, REMOVED
+from projections.ports import Rows
 
 # Facts
 
 
 def project(recorded: Recorded, rows: Rows) -> None:
-    """Fold one fact into the transactions."""
+    """Fold one fact into the transactions of a source, and of the account that it is shown in."""
     gone = forgotten(recorded)
     if gone is not None:
-        for key in keys_of(gone, rows):
-            for table in (*TABLES, *flows.TABLES):
-                rows.delete(table, key)
+        _forget(gone, rows)
         return
     fact = recorded.fact
-    if not isinstance(fact, TransactionsFetched):
+    if not isinstance(fact, TransactionsFetched | BookingUndone):
         return
     stream = stream_of(recorded.stream)
-    account = rows.get(ACCOUNTS, stream.tenant, stream.consumer, stream.id)
-    if account is None:
+    source = rows.get(SOURCES, stream.tenant, stream.consumer, stream.id)
+    if source is None:
         return
-    key = key_of(account.id)
-    came, went = _add(fact.added, key, account, rows), []
-    if fact.modified:
-        went += _take(fact.modified.references, key, rows)
-        came += _add(fact.modified, key, account, rows)
+    key = key_of(source.id)
+    if isinstance(fact, BookingUndone):
+        pending.undo(fact, key, rows)
+        return
+    went = booked_rows(rows, source, (*fact.modified.references, *fact.removed.references))
+    came = _fold(fact, {row.reference: row.digest for row in went}, key, source.exponent, rows)
+    if source.apart:
+        merging.bring(source, map(merging.told_of, came), went, rows)
+    else:
+        shown.move(came, went, key, rows)
+
+
+def _forget(gone: Stream, rows: Rows) -> None:
+    """Drop the rows of a source, or of all sources of a consumer, and what they were shown as. An account that has
+    other sources is put together without this one afterwards."""
+    match gone.aggregate:
+        case streams.CONSUMER:
+            sources = list(rows.scan(SOURCES, gone.tenant, gone.consumer))
+        case streams.CONSUMER_ACCOUNT:
+            source = rows.get(SOURCES, gone.tenant, gone.consumer, gone.id)
+            sources = [] if source is None else [source]
+        case _:
+            return
+    for account in {source.account for source in sources}:
+        shown.forget(key_of(account), rows)
+    for source in sources:
+        pending.forget(key_of(source.id), rows)
+        merging.forget(key_of(source.id), rows)
+
+
+def _fold(
+    fact: TransactionsFetched, digests: Mapping[str, bytes], key: bytes, exponent: int, rows: Rows
+) -> list[tuple[Any, ...]]:
+    """Fold a fact into what is kept of a source's rows that are not booked, and return those that are.
+
+    `digests` are those of the booked rows that it takes out, by reference.
+    """
+    came: list[tuple[Any, ...]] = []
+    for batch in (fact.added, fact.restored, fact.modified):
+        if batch.references:
+            # Earlier facts have rows that came back among the added ones.
+            pending.come_back(batch.references, key, rows)
+            if batch is fact.modified:
+                pending.take(batch.references, key, rows)
+            came += _booked(batch, key, exponent, rows)
     if fact.removed:
-        went += _remove(fact, key, rows)
-    _count(came, went, key, rows)
-    flows.move(map(_flow_part, came), map(_flow_part, went), key, rows)
+        pending.remove(fact.removed.ids, fact.removed.references, digests, key, rows)
+    if fact.booked:
+        pending.book(fact.booked, key, rows)
+    if fact.expired:
+        pending.remove(fact.expired.ids, fact.expired.references, {}, key, rows)
+    return came
 
 
-def _add(batch: Batch, key: bytes, account: Account, rows: Rows) -> list[tuple[Any, ...]]:
-    """Put rows into the tables, and return those that are booked."""
-    if not batch.references:
-        return []
-    days = value_days(batch)
-    booked = _rows(batch, days, key, account.exponent)
+def _booked(batch: Batch, key: bytes, exponent: int, rows: Rows) -> list[tuple[Any, ...]]:
+    """The booked rows of a batch, in the order of their table's key; its pending rows are kept."""
+    told = _rows(batch, key, exponent)
     if batch.pending:
-        pending = frozenset(batch.pending)
-        rows.put_many(PENDING, [_pending(booked[index]) for index in sorted(pending)])
-        booked = [row for index, row in enumerate(booked) if index not in pending]
+        pending.hold(batch, told, rows)
+        apart = frozenset(batch.pending)
+        told = [row for index, row in enumerate(told) if index not in apart]
     # A batch is sorted by day; the table's key runs the other way.
-    booked.reverse()
-    rows.put_many(TRANSACTIONS, booked)
-    if max(map(abs, map(sub, days, batch.booked_on))) > STRAY_DAYS:
-        for _, newest, id, _, _, booked_on, *_ in booked:
-            if _is_stray(booked_on, newest):
-                rows.put(STRAYS, Stray(key, booked_on, newest, id))
-    if next(iter(rows.scan(REMOVED, key)), None) is not None:
-        for reference in batch.references:
-            rows.delete(REMOVED, key, reference)
-    return booked
+    told.reverse()
+    return told
 
 
-def _pending(row: tuple[Any, ...]) -> Pending:
-    key, newest, id, reference, digest, booked_on, amount, kind, _, body = row
-    return Pending(key, reference, id, digest, -newest, booked_on, amount, kind, body)
-
-
-def value_days(batch: Batch) -> list[int]:
-    """The value day of each row: the day it was booked where the source gives none."""
-    if not any(day is not None for day in batch.value_on):
-        return batch.booked_on
-    return [
-        booked if value is None else value
-        for value, booked in zip(batch.value_on, batch.booked_on, strict=True)
-    ]
-
-
-def _is_stray(booked_on: int, newest: int) -> bool:
-    return abs(booked_on + newest) > STRAY_DAYS
-
-
-def _take(references: Sequence[str], key: bytes, rows: Rows) -> list[Transaction]:
-    """Take rows out of the tables, as if they had never been there, and return those that were booked."""
-    taken = held(rows, key, references)
-    for row in taken:
-        rows.delete(TRANSACTIONS, *row[:3])
-        if _is_stray(row.booked_on, row.newest):
-            rows.delete(STRAYS, key, row.booked_on, row.newest, row.id)
-    for reference in references:
-        rows.delete(PENDING, key, reference)
-    return taken
-
-
-def _remove(fact: TransactionsFetched, key: bytes, rows: Rows) -> list[Transaction]:
-    removed = fact.removed
-    digests = {row.reference: row.digest for row in held(rows, key, removed.references)}
-    for index, reference in enumerate(removed.references):
-        pending = rows.get(PENDING, key, reference)
-        digest = digests.get(reference, b"" if pending is None else pending.digest)
-        id = removed.ids[index * ID_SIZE : (index + 1) * ID_SIZE]
-        rows.put(REMOVED, Removed(key, reference, id, digest))
-    return _take(removed.references, key, rows)
-
-
-def _count(came: Sequence[tuple[Any, ...]], went: Sequence[Transaction], key: bytes, rows: Rows) -> None:
-    by_kind_and_day = Counter(map(_kind_and_newest, came))
-    by_kind_and_day.subtract(map(_kind_and_newest, went))
-    changes: defaultdict[tuple[str, int], int] = defaultdict(int)
-    for (kind, newest), change in by_kind_and_day.items():
-        changes[type_of(kind), month_of(-newest)] += change
-    for (_, month), change in list(changes.items()):
-        changes[ALL_TYPES, month] += change
-    for (type, month), change in changes.items():
-        if change == 0:
-            continue
-        row = rows.get(COUNTS, key, type, month)
-        count = change if row is None else row.count + change
-        if count == 0:
-            rows.delete(COUNTS, key, type, month)
-        else:
-            rows.put(COUNTS, Count(key, type, month, count))
-
-
-# What others ask
-
-
-def held(rows: Rows, key: bytes, references: Iterable[str]) -> list[Transaction]:
-    """The booked rows of an account that have these references."""
-    return [
-        row for reference in references for row in rows.find(TRANSACTIONS, "by_reference", key, reference)
-    ]
-
-
-def booked_between(rows: Rows, key: bytes, first: int, last: int) -> list[Transaction]:
-    """The rows of an account that were booked in these days, newest value day first, then by id."""
-    near = rows.scan(TRANSACTIONS, key, at_least=-(last + STRAY_DAYS), at_most=-(first - STRAY_DAYS))
-    found = [row for row in near if first <= row.booked_on <= last]
-    strays = list(rows.scan(STRAYS, key, at_least=first, at_most=last))
-    if not strays:
-        return found
-    # Some of them may not be so far off that they were not met.
-    return sorted({*found, *(rows.get(TRANSACTIONS, key, stray.newest, stray.id) for stray in strays)})
-
-
-# The answer of a row
-
-
-def _rows(batch: Batch, days: list[int], key: bytes, exponent: int) -> list[tuple[Any, ...]]:
+def _rows(batch: Batch, key: bytes, exponent: int) -> list[tuple[Any, ...]]:
     """A batch as rows of `TRANSACTIONS`. A rebuild spends its time here, so columns are read as they are."""
+    days = value_days(batch)
     ids = [batch.ids[start : start + ID_SIZE] for start in range(0, len(batch.ids), ID_SIZE)]
     digests = [batch.digests[at : at + DIGEST_SIZE] for at in range(0, len(batch.digests), DIGEST_SIZE)]
     return [
-        (
-            key,
-            -day,
-            id,
-            reference,
-            digest,
-            booked_on,
-            amount,
-            kind,
-            root,
-            _BODY % (*name, number, initiated, value, wording, type),
-        )
-        for (
-            id,
-            day,
-            reference,
-            digest,
-            booked_on,
-            amount,
-            kind,
-            root,
-            name,
-            number,
-            initiated,
-            value,
-            wording,
-            type,
-        ) in zip(
-            ids,
+        (key, -day, id, reference, digest, booked_on, amount, kind, root, body)
+        for day, id, reference, digest, booked_on, amount, kind, root, body in zip(
             days,
+            ids,
             batch.references,
             digests,
             batch.booked_on,
             batch.amounts,
             batch.kinds,
             map(label_root, batch.wordings),
-            _UUID_PARTS.iter_unpack(hexlify(batch.ids)),
-            _numbers(batch.amounts, exponent),
-            map(_quoted_time, batch.initiated_on),
-            map(_day_text, days),
-            map(_json, batch.wordings),
-            map(_type_text, batch.kinds),
+            bodies(batch, days, exponent),
             strict=True,
         )
     ]
 
 
-@lru_cache(maxsize=16_384)
-def _day_text(day: int) -> bytes:
-    return day_text(day).encode()
+# What the use cases ask
 
 
-@lru_cache(maxsize=16_384)
-def _quoted_time(day: int | None) -> bytes:
-    return b"null" if day is None else b'"%s 00:00:00"' % day_text(day).encode()
-
-
-@lru_cache(maxsize=1_024)
-def _type_text(kind: str) -> bytes:
-    return type_of(kind).encode()
-
-
-def _numbers(amounts: list[int | None], exponent: int) -> list[bytes]:
-    """Amounts as JSON numbers in major units, with exactly the currency's decimals."""
-    if exponent == 0:
-        return [b"null" if amount is None else b"%d" % amount for amount in amounts]
-    # A digit before the point, and the sign.
-    credit, debit = b"%%0%dd" % (exponent + 1), b"%%0%dd" % (exponent + 2)
-    return [
-        b"null"
-        if amount is None
-        else (text := (credit if amount >= 0 else debit) % amount)[:-exponent] + b"." + text[-exponent:]
-        for amount in amounts
-    ]
-
-
-def expand(account: Account, bodies: Sequence[bytes]) -> list[bytes]:
-    """The answers of rows of an account: `answers.BankTransaction` as JSON."""
-    if not bodies:
+def booked_rows(rows: Rows, source: Source, references: Sequence[str]) -> Sequence[Any]:
+    """The booked rows of a source that have these references, wherever they are kept: `shown.Transaction` or
+    `merging.Told`."""
+    if not references:
         return []
-    # No control character stands in JSON text, so that marks can't be mistaken.
-    text = b"\x00".join(bodies)
-    text = text.replace(b"\x01", b'","account_id":%s,"amount":' % _json(account.id))
-    text = text.replace(b"\x02", b',"currency":%s,"initiated_at":' % _json(account.currency))
-    text = text.replace(b"\x03", b',"value_date":"')
-    text = text.replace(b"\x04", b' 00:00:00","description":')
-    text = text.replace(b"\x05", b',"transaction_type":"')
-    tail = b'","provider_name":%s,"data_connection_id":%s}' % (
-        _json(account.provider),
-        _json(account.connection),
-    )
-    text = text.replace(b"\x00", tail + b'\x00{"id":"')
-    return (b'{"id":"' + text + tail).split(b"\x00")
+    if source.apart:
+        return merging.held(rows, key_of(source.id), references)
+    return shown.held(rows, key_of(source.id), references)
+
+
+def known(rows: Rows, tenant: str, source_id: str, references: Sequence[str]) -> Mapping[str, Known]:
+    """What is held of these rows of a source; rows never recorded are left out."""
+    source = source_by_id(rows, tenant, source_id)
+    if source is None:
+        return {}
+    key = key_of(source_id)
+    # A row stands in one of these only.
+    found = {
+        row.reference: Known(row.id, row.digest, removed=True)
+        for row in rows.among(REMOVED, key, values=references)
+    }
+    for held in (rows.among(PENDING, key, values=references), booked_rows(rows, source, references)):
+        found.update((row.reference, Known(row.id, row.digest)) for row in held)
+    return found
+
+
+def holds_booked(rows: Rows, tenant: str, source_id: str, since: int | None) -> bool:
+    """Whether a source holds any row that was booked on `since` or later; None for ever."""
+    source = source_by_id(rows, tenant, source_id)
+    if source is None:
+        return False
+    key = key_of(source_id)
+    if source.apart:
+        return next(iter(rows.scan(merging.TOLD, key, at_least=since)), None) is not None
+    return shown.is_booked_since(rows, key, since)
+
+
+def pendings(rows: Rows, tenant: str, source_id: str) -> Pendings:
+    """What is held of the pending rows of a source, and what they must not be paired with."""
+    if source_by_id(rows, tenant, source_id) is None:
+        return Pendings()
+    return pending.pendings(rows, key_of(source_id))
+
+
+def booking(rows: Rows, tenant: str, source_id: str, pending_id: bytes) -> pending.Booking | None:
+    """The pair of a pending row of a source and the booked one that it is said to have become."""
+    if source_by_id(rows, tenant, source_id) is None:
+        return None
+    return pending.booking(rows, key_of(source_id), pending_id)
+
+
+# What the doors ask
+
+
+class Booked(NamedTuple):
+    """A booked row that is shown, and the pending one that is said to have become it."""
+
+    source: str
+    """The source that had both: what the pair can be undone in."""
+    booked_id: bytes
+    """As it is shown."""
+    pending_id: bytes
+    rule: str
+    """What the pair rests on: a name of `domain.pending`."""
+    score: int
+    """How sure that is, from 0 to 100."""
+
+
+def pending_rows(rows: Rows, account: Account) -> list[bytes]:
+    """The pending rows of an account, which are those of its leading source, as `answers.PendingTransaction` in JSON:
+    newest value day first, then by id.
+
+    They are counted nowhere, and their days may change until they are booked.
+    """
+    held = sorted(rows.scan(PENDING, key_of(account.source)), key=lambda row: (-row.value_day, row.id))
+    return expand(account, [row.body for row in held], more=b',"pending":true')
+
+
+def bookings_of(rows: Rows, account: Account) -> list[Booked]:
+    """The booked rows of an account that were pending under another id, source by source, by the day of the pending
+    row. What is not shown is left out."""
+    found: list[Booked] = []
+    for source in members_of(rows, account.tenant, account.consumer, account.id):
+        pairs = list(rows.scan(BOOKINGS, key_of(source.id)))
+        ids = _shown_ids(rows, source, [pair.booked_reference for pair in pairs])
+        found += [
+            Booked(source.id, ids[pair.booked_reference], pair.pending_id, pair.rule, pair.score)
+            for pair in pairs
+            if pair.booked_reference in ids
+        ]
+    return found
+
+
+def _shown_ids(rows: Rows, source: Source, references: Sequence[str]) -> Mapping[str, bytes]:
+    """Under which ids the booked rows of a source are shown, by reference; those that are not shown are left out."""
+    if source.apart:
+        return merging.shown_ids(rows, source, references)
+    return {row.reference: row.id for row in booked_rows(rows, source, references)}

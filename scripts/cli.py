@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from scripts import api_keys, demo, rebuild, replay_audit, serve, simulate
+from scripts import api_keys, demo, rebuild, replay_audit, serve, simulate, simulate_histories
 
 
 def build() -> typer.Typer:
@@ -17,6 +17,7 @@ def build() -> typer.Typer:
     )
     app.command("serve")(serve.serve)
     app.command("simulate")(simulate.simulate)
+    app.command("simulate-histories")(simulate_histories.simulate_histories)
     app.command("demo")(demo.demo)
     app.command("rebuild")(rebuild.rebuild)
     app.command("replay-audit")(replay_audit.replay_audit)

@@ -19,14 +19,18 @@ from rich.text import Text
 
 
 class Rate(ProgressColumn):
-    """Facts, and bank transactions where they are counted, per second."""
+    """What is counted, and bank transactions where they are counted too, per second."""
+
+    def __init__(self, unit: str) -> None:
+        super().__init__()
+        self._unit = unit
 
     def render(self, task: Task) -> Text:
         if not task.speed or not task.elapsed:
             return Text("")
         transactions = task.fields.get("transactions", 0)
         more = f", {transactions / task.elapsed:,.0f} transactions/s" if transactions else ""
-        return Text(f"{task.speed:,.0f} facts/s{more}")
+        return Text(f"{task.speed:,.{0 if task.speed >= 10 else 1}f} {self._unit}/s{more}")
 
 
 class Bar:
@@ -46,13 +50,13 @@ class Bar:
 
 
 @contextmanager
-def bar(what: str) -> Iterator[Bar]:
-    """Show a bar on standard error while the block runs."""
+def bar(what: str, unit: str = "facts") -> Iterator[Bar]:
+    """Show a bar on standard error while the block runs. `unit` is what it counts, in the plural."""
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
-        Rate(),
+        Rate(unit),
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=Console(stderr=True)) as progress:

@@ -26,7 +26,8 @@ def simulate(
         Path | None,
         typer.Option(
             "--data-set", metavar="DIR", exists=True, file_okay=False,
-            help="Serve the accounts of this data set too (the Berka bank's folder).", show_default=False,
+            help="Serve the accounts of this data set too: the folder of the Berka bank, or of Cozy's operations.",
+            show_default=False,
         ),
     ] = None,
     seed: Annotated[int, typer.Option(help="Same seed and same calls: same ids, rows and tokens.")] = 0,
@@ -50,7 +51,7 @@ def simulate(
     try:
         if list_logins:
             for login in logins(options):
-                typer.echo(f"{login.name:<16} {login.shows}")
+                typer.echo(f"{login.name:<24} {login.shows}")
         else:
             asyncio.run(_serve(options, host, port))
     except UnknownDataSet as error:

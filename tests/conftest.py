@@ -36,3 +36,12 @@ def berka() -> Path:
     if not folder.is_dir():
         pytest.skip("the Berka data is not there: set PASSBOOK_SHARED_DATA to the folder that holds it")
     return folder
+
+
+@pytest.fixture(scope="session")
+def cozy() -> Path:
+    """The operations from the tests of Cozy Banks, which are not part of the project."""
+    folder = SHARED_DATA / "cozy-banks-operations"
+    if not folder.is_dir():
+        pytest.skip("the Cozy data is not there: set PASSBOOK_SHARED_DATA to the folder that holds it")
+    return folder

@@ -6,29 +6,34 @@ It speaks their words and returns their payloads; what these mean is said in `tr
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from yarl import URL
 
 from adapters.budget_insight import addresses, payloads, times
-from adapters.budget_insight.failures import AlreadyFresh, NoAccount, failure_of
+from adapters.budget_insight.failures import AlreadyFresh, ListMoved, ListRepeated, NoAccount, failure_of
 from adapters.budget_insight.payloads import lift
 from adapters.budget_insight.transport import Transport
 from application.ports import (
     AuthorisationNeeded,
     Credentials,
     ProviderRefused,
-    ProviderUnreachable,
     UnexpectedAnswer,
 )
 
 #: The most rows that a page may hold, by their word; on transactions the limit is mandatory.
 ROWS_MAX = 1_000
 PAGES_MAX = 2_000
+#: How often a list is walked that changes under the walk, and how long to wait in between. Seconds.
+WALKS_MAX = 3
+WALK_PAUSE = 2.0
 #: A forced fetch may answer only when the bank has answered.
 REFRESH_SECONDS = 60.0
+
+Row = dict[str, Any]
+Read = TypeVar("Read")
 
 log = logging.getLogger("passbook.budget_insight")
 
@@ -80,9 +85,14 @@ class Client:
         answer = await self._get("auth/token/code", token, type="singleAccess")
         return payloads.secret_of(lift(payloads.TemporaryCode, answer).code)
 
-    async def delete_user(self, token: str) -> None:
-        """`DELETE users/me`: all the provider has of the user goes with it."""
-        await self._transport.send("DELETE", self._at("users/me"), token=token)
+    async def user_of(self, token: str) -> str:
+        """`GET users/me`: whose token it is."""
+        return payloads.reference_of(lift(payloads.User, await self._get("users/me", token)).id)
+
+    async def delete_user(self, token: str, user: str) -> None:
+        """`DELETE users/{id}`: all the provider has of the user goes with it. By their number, and not as `me`: a
+        token that is somebody else's must not delete them."""
+        await self._transport.send("DELETE", self._at(f"users/{_reference(user)}"), token=token)
 
     # Connections
 
@@ -91,12 +101,17 @@ class Client:
         answer = await self._get(_connection(connection), token, expand="sources,connector")
         return lift(payloads.Connection, answer)
 
-    async def refresh_connection(self, token: str, connection: str) -> None:
-        """`PUT users/me/connections/{id}`: fetch from the bank now. The person is not there, and saying
-        otherwise would ask them for a strong authentication."""
-        url = self._at(_connection(connection), psu_requested="false")
+    async def refresh_connection(self, token: str, connection: str, *, attended: bool) -> None:
+        """`PUT users/me/connections/{id}`: fetch from the bank now. Only where the person is there may it ask them
+        for a strong authentication.
+
+        Whether the answer waits for the fetch to end is not documented: what the connection says afterwards may
+        still be of before.
+        """
+        url = self._at(_connection(connection), psu_requested="true" if attended else "false")
         try:
-            await self._transport.send("PUT", url, token=token, seconds=REFRESH_SECONDS)
+            # Each that arrives is one more visit to the bank: whoever counts them says whether to ask again.
+            await self._transport.send("PUT", url, token=token, seconds=REFRESH_SECONDS, repeat=False)
         except AlreadyFresh:
             # It has just done so, or is doing so: some accounts never see another answer.
             pass
@@ -107,17 +122,28 @@ class Client:
 
     # Accounts and transactions
 
-    async def accounts(self, token: str, connection: str) -> list[dict[str, Any]]:
-        """`GET users/me/connections/{id}/accounts`, disabled and deleted ones too: rows as they came."""
+    async def accounts(self, token: str, connection: str, read: Callable[[Row], Read]) -> list[Read]:
+        """`GET users/me/connections/{id}/accounts`, disabled and deleted ones too, as `read` takes them."""
         url = self._at(f"{_connection(connection)}/accounts", all="")
-        return [row async for page in self._pages(url, token, "accounts", {}) for row in page]
+        try:
+            return [row for page in await self._whole(url, token, "accounts", {}, read) for row in page]
+        except NoAccount:
+            # The way they say that a list is empty.
+            return []
 
     async def transactions(
-        self, token: str, *, account: str | None = None, updated_since: datetime | None = None
-    ) -> AsyncIterator[list[dict[str, Any]]]:
-        """`GET users/me[/accounts/{id}]/transactions`, deleted ones too: page by page, rows as they came.
+        self,
+        token: str,
+        read: Callable[[Row], Read],
+        *,
+        account: str | None = None,
+        updated_since: datetime | None = None,
+        booked_since: int | None = None,
+    ) -> list[list[Read]]:
+        """`GET users/me[/accounts/{id}]/transactions`, deleted ones too: page by page, as `read` takes them.
 
-        `filter=date` because their default is a date that people edit.
+        `filter=date` because their default is a date that people edit. That there is no account is an error here:
+        whoever asks has just seen one, and an empty list would be another answer.
         """
         path = "users/me/transactions"
         if account is not None:
@@ -125,36 +151,60 @@ class Client:
         query = {"limit": str(ROWS_MAX), "all": "", "filter": "date"}
         if updated_since is not None:
             query["last_update"] = times.to_paris(updated_since)
-        async for page in self._pages(self._at(path, **query), token, "transactions", query):
-            yield page
+        if booked_since is not None:
+            query["min_date"] = times.from_day(booked_since)
+        return await self._whole(self._at(path, **query), token, "transactions", query, read)
 
-    async def _pages(
-        self, url: URL, token: str, name: str, query: Mapping[str, str]
-    ) -> AsyncIterator[list[dict[str, Any]]]:
-        """Walk a list by its links, or by offset where it has none. Rows may move meanwhile: a row seen
-        twice is for the reader to bear, but a list that ends early is an error."""
-        seen, walked, total = 0, {str(url)}, None
-        for _ in range(PAGES_MAX):
+    async def _whole(
+        self, url: URL, token: str, name: str, query: Mapping[str, str], read: Callable[[Row], Read]
+    ) -> list[list[Read]]:
+        """All pages of a list, handed over when its end was reached: nothing of a walk that failed is seen, and
+        of what came only what `read` made of it is held.
+
+        Rows may be touched, come and go while it is walked, because nothing keeps a list still. It is walked again
+        then, as it mostly stands still by then. A row that was seen twice is for the reader to bear.
+        """
+        for left in reversed(range(WALKS_MAX)):
             try:
-                answer = await self._transport.send("GET", url, token=token)
-                page = payloads.page_of(_without_code(answer), name)
-            except NoAccount:
-                if len(walked) == 1:
-                    return
-                # The last account went away between two pages: what was read is not the whole.
-                raise ProviderUnreachable("list_moved") from None
+                return [page async for page in self._walk(url, token, name, query, read)]
+            except (ListMoved, ListRepeated) as error:
+                log.warning("a list of %s could not be read to its end: %s", name, error.reason)
+                if not left:
+                    raise
+            await self._transport.pause(WALK_PAUSE)
+        raise AssertionError("the last walk returns or raises")
+
+    async def _walk(
+        self, url: URL, token: str, name: str, query: Mapping[str, str], read: Callable[[Row], Read]
+    ) -> AsyncIterator[list[Read]]:
+        """Walk a list by its links, or by offset where it has none.
+
+        `total` says how many rows the list has as each page is put together. Links hold their place when rows come
+        and go, so that rows which come above it are passed by: then fewer were seen, by their ids, than there are
+        in the end, and the list may not be whole. So it is where rows went away before an offset.
+        """
+        seen, walked, total = 0, {str(url)}, None
+        ids: set[str] = set()
+        for _ in range(PAGES_MAX):
+            answer = await self._transport.send("GET", url, token=token)
+            page = payloads.page_of(_without_code(answer), name)
             if not page.linked and total is not None and page.total is not None and page.total < total:
                 # Rows went away before the offset, so others slipped past it.
-                raise ProviderUnreachable("list_moved")
-            yield page.rows
-            seen, total = seen + len(page.rows), page.total
+                raise ListMoved("list_moved")
+            known = len(ids)
+            ids.update(str(row.get("id")) for row in page.rows)
+            if page.rows and len(ids) == known:
+                raise ListRepeated("repeated_page")
+            yield [read(row) for row in page.rows]
+            seen, total = seen + len(page.rows), total if page.total is None else page.total
             following = self._following(url, page, seen, query)
             if following is None:
-                if total is not None and seen < total:
-                    log.warning("a list of %s ended after %d of %d rows", name, seen, total)
+                if total is not None and len(ids) < total:
+                    log.warning("a list of %s ended after %d of %d rows", name, len(ids), total)
+                    raise ListMoved("list_moved")
                 return
             if str(following) in walked:
-                raise UnexpectedAnswer("repeated_link")
+                raise ListRepeated("repeated_link")
             walked.add(str(following))
             url = following
         raise UnexpectedAnswer("too_many_pages")

@@ -11,7 +11,13 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 from adapters.budget_insight.states import STATES
-from application.ports import AuthorisationNeeded, ProviderError, ProviderRefused, ProviderUnreachable
+from application.ports import (
+    AuthorisationNeeded,
+    ProviderError,
+    ProviderRefused,
+    ProviderUnreachable,
+    UnexpectedAnswer,
+)
 
 #: The longest wait that is believed, in seconds: a day.
 WAIT_MAX = 86_400.0
@@ -25,8 +31,16 @@ class AlreadyFresh(ProviderUnreachable):
     """A forced fetch came too soon after another, or while one runs."""
 
 
+class ListMoved(ProviderUnreachable):
+    """A list changed while it was walked: what was read may not be the whole."""
+
+
+class ListRepeated(UnexpectedAnswer):
+    """A list came back to where it had been."""
+
+
 class NoAccount(ProviderRefused):
-    """The user has no enabled account: an empty list, said as an error, as 400 or as 409."""
+    """The user has no enabled account: it comes in place of an empty list, as 400 or as 409."""
 
 
 _OF_CODE: dict[str, tuple[type[ProviderError], str]] = {

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from functools import partial
 
 import aiohttp
 
 from adapters.budget_insight import addresses, payloads, translate
 from adapters.budget_insight.client import Client
+from adapters.budget_insight.pacing import REQUESTS_PER_MINUTE, Pace, Time, loop_time
 from adapters.budget_insight.transport import REPLY_SECONDS, Retries, Transport, open_session
 from application.ports import (
     AuthorisationNeeded,
@@ -28,7 +29,8 @@ class BudgetInsightGateway:
     """Implements `application.ports.ProviderGateway` over the API 2.0.
 
     `base_url` stands in for `https://{domain}.biapi.pro` and `webview_url` for the address of the webview;
-    the paths below them stay. The session is opened at the first request and closed by `close`.
+    the paths below them stay. The session is opened at the first request and closed by `close`. `time` is that of
+    the pauses between requests, in seconds.
     """
 
     def __init__(
@@ -37,9 +39,11 @@ class BudgetInsightGateway:
         base_url: str | None = None,
         webview_url: str | None = None,
         session: Callable[[], aiohttp.ClientSession] = open_session,
+        requests_per_minute: int = REQUESTS_PER_MINUTE,
         retries: Retries | None = None,
         reply_seconds: float = REPLY_SECONDS,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        time: Time = loop_time,
     ) -> None:
         self._base_url = base_url
         self._webview_url = webview_url or addresses.WEBVIEW_URL
@@ -47,6 +51,9 @@ class BudgetInsightGateway:
         self._retries = retries or Retries()
         self._reply_seconds = reply_seconds
         self._now = now
+        self._time = time
+        self._requests_per_minute = requests_per_minute
+        self._paces: dict[tuple[str, str], Pace] = {}
         self._session: aiohttp.ClientSession | None = None
 
     async def close(self) -> None:
@@ -58,9 +65,25 @@ class BudgetInsightGateway:
         if self._session is None or self._session.closed:
             self._session = self._open_session()
         transport = Transport(
-            self._session, retries=self._retries, reply_seconds=self._reply_seconds, now=self._now
+            self._session,
+            pace=self._pace(str(root), credentials["client_id"]),
+            retries=self._retries,
+            reply_seconds=self._reply_seconds,
+            now=self._now,
         )
         return Client(transport, root)
+
+    def _pace(self, root: str, client_id: str) -> Pace:
+        """One for all requests of a tenant: the provider counts them together."""
+        pace = self._paces.get((root, client_id))
+        if pace is None:
+            pace = self._paces[root, client_id] = Pace(
+                self._requests_per_minute,
+                patience=self._retries.patience,
+                sleep=self._retries.sleep,
+                time=self._time,
+            )
+        return pace
 
     async def create_user(self, credentials: Credentials) -> ProviderUser:
         client = self._client(credentials)
@@ -68,11 +91,14 @@ class BudgetInsightGateway:
         token = payloads.secret_of(user.auth_token)
         if user.type == "temporary":
             token = await client.exchange_code(credentials, token)
-        return ProviderUser(reference=payloads.reference_of(user.id_user), token=token)
+        return await _checked(
+            client, ProviderUser(reference=payloads.reference_of(user.id_user), token=token)
+        )
 
     async def renew_user(self, credentials: Credentials, user: ProviderUser) -> ProviderUser:
-        token = await self._client(credentials).renew_token(credentials, user.reference)
-        return ProviderUser(reference=user.reference, token=token)
+        client = self._client(credentials)
+        token = await client.renew_token(credentials, user.reference)
+        return await _checked(client, ProviderUser(reference=user.reference, token=token))
 
     async def authorisation_url(
         self,
@@ -113,21 +139,22 @@ class BudgetInsightGateway:
             raise ProviderRefused("foreign_connection")
         return translate.connection(payload, provider_user=user.reference)
 
-    async def refresh(self, credentials: Credentials, user: ProviderUser, connection: str) -> None:
-        await self._client(credentials).refresh_connection(user.token, connection)
+    async def refresh(
+        self, credentials: Credentials, user: ProviderUser, connection: str, *, attended: bool = False
+    ) -> None:
+        await self._client(credentials).refresh_connection(user.token, connection, attended=attended)
 
     async def accounts(
         self, credentials: Credentials, user: ProviderUser, connection: str
     ) -> Sequence[ObservedAccount]:
         # An account does not name its bank: its connection does.
         bank_name = (await self.connection(credentials, user, connection)).bank_name
-        rows = await self._client(credentials).accounts(user.token, connection)
-        for row in rows:
-            owner = payloads.lift(payloads.Account, row).id_user
-            if owner is not None and payloads.reference_of(owner) != user.reference:
-                raise UnexpectedAnswer("foreign_account")
-        accounts = [translate.account(row, connection=connection, bank_name=bank_name) for row in rows]
-        return [account for account in accounts if account.connection == connection]
+        read = partial(translate.account, user=user.reference, connection=connection, bank_name=bank_name)
+        accounts: dict[str, ObservedAccount] = {}
+        for account in await self._client(credentials).accounts(user.token, connection, read):
+            if accounts.setdefault(account.reference, account) != account:
+                raise UnexpectedAnswer("conflicting_rows")
+        return list(accounts.values())
 
     async def transactions(
         self,
@@ -135,18 +162,26 @@ class BudgetInsightGateway:
         user: ProviderUser,
         *,
         accounts: Sequence[ObservedAccount],
-        updated_since: datetime | None,
+        updated_since: datetime | None = None,
+        booked_since: int | None = None,
     ) -> AsyncIterator[ObservedPage]:
         """The user's list where only what is new is asked, which is one request for all accounts; each
-        account's own list where all is."""
+        account's own list where a window or all is. A list is handed over when it was read to its end."""
         exponents = {account.reference: account.exponent for account in accounts}
         if not exponents:
             return
         client = self._client(credentials)
         lists: Sequence[str | None] = [None] if updated_since is not None else list(exponents)
         for account in lists:
-            async for rows in client.transactions(user.token, account=account, updated_since=updated_since):
-                yield _page(rows, account, exponents)
+            pages = await client.transactions(
+                user.token,
+                partial(translate.transaction, account=account, exponents=exponents),
+                account=account,
+                updated_since=updated_since,
+                booked_since=booked_since,
+            )
+            for page in pages:
+                yield ObservedPage(rows=[row for row in page if row is not None])
 
     async def delete_connection(self, credentials: Credentials, user: ProviderUser, connection: str) -> None:
         try:
@@ -159,26 +194,18 @@ class BudgetInsightGateway:
         client = self._client(credentials)
         try:
             try:
-                await client.delete_user(user.token)
+                await client.delete_user(user.token, user.reference)
             except AuthorisationNeeded:
                 # The token is dead: with its user, or alone. Another one shows which.
-                await client.delete_user(await client.renew_token(credentials, user.reference))
+                token = await client.renew_token(credentials, user.reference)
+                await client.delete_user(token, user.reference)
         except ProviderRefused as refusal:
             if refusal.reason != "not_found":
                 raise
 
 
-def _page(
-    rows: Sequence[Mapping[str, Any]], account: str | None, exponents: Mapping[str, int]
-) -> ObservedPage:
-    """A page read whole, or not at all; rows of other accounts are left out."""
-    observed = []
-    newest: datetime | None = None
-    for row in rows:
-        if (read := translate.transaction(row, account=account, exponents=exponents)) is None:
-            continue
-        observed.append(read)
-        touched = translate.last_update(row)
-        if touched is not None and (newest is None or touched > newest):
-            newest = touched
-    return ObservedPage(rows=observed, last_update=newest)
+async def _checked(client: Client, user: ProviderUser) -> ProviderUser:
+    """The user, if the token is theirs: with another's, the person would connect their bank for somebody else."""
+    if await client.user_of(user.token) != user.reference:
+        raise UnexpectedAnswer("foreign_token")
+    return user

@@ -57,7 +57,9 @@ class TemporaryCode(msgspec.Struct, kw_only=True):
 class Source(msgspec.Struct, kw_only=True):
     """One of the ways in which a connection reads a bank."""
 
+    id_connection: Identifier | None = None
     state: Any = None
+    last_update: str | None = None
     disabled: Any = None
     access_expire: str | None = None
 
@@ -113,6 +115,7 @@ class Transaction(msgspec.Struct, kw_only=True):
     original_wording: str | None = None
     coming: Any = None
     deleted: Any = None
+    date_scraped: str | None = None
     last_update: str | None = None
 
 
@@ -218,7 +221,7 @@ def amount_of(value: Any) -> Decimal | None:
 
 def is_set(flag: Any) -> bool:
     """Whether a flag is on, or a time is there."""
-    return flag not in (None, False, 0, "", "0", "false", "0000-00-00 00:00:00")
+    return flag not in (None, False, 0, "", "0", "false", "0000-00-00", "0000-00-00 00:00:00")
 
 
 def word_of(value: Any) -> str | None:

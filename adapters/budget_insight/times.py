@@ -17,7 +17,7 @@ import re
 from datetime import UTC, date, datetime
 from zoneinfo import ZoneInfo
 
-from domain.transactions import day_of
+from domain.transactions import date_of, day_of
 
 PARIS = ZoneInfo("Europe/Paris")
 
@@ -58,7 +58,12 @@ def to_paris(time: datetime) -> str:
     """
     if time.tzinfo is None:
         raise ValueError("a time without a zone")
-    return time.astimezone(PARIS).strftime("%Y-%m-%d %H:%M:%S")
+    return time.astimezone(PARIS).replace(tzinfo=None).isoformat(" ", "seconds")
+
+
+def from_day(day: int) -> str:
+    """Write days since 1970-01-01 as a civil date of theirs."""
+    return date_of(day).isoformat()
 
 
 def to_day(text: str) -> int:

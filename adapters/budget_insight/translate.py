@@ -8,7 +8,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from adapters.budget_insight import payloads, states, times
+from adapters.budget_insight import currencies, payloads, states, times
 from adapters.budget_insight.payloads import amount_of, exact_text, is_set, kept, lift, reference_of, word_of
 from application.ports import ObservedAccount, ObservedConnection, Returned, UnexpectedAnswer
 from domain import money
@@ -31,8 +31,6 @@ KINDS = {
     # A loan was seen to go back and forth between `loan` and `mortgage`.
     **dict.fromkeys("loan mortgage consumercredit revolvingcredit".split(), LOAN),
 }
-PRECISION_MAX = 18
-
 #: What a field holds where a card's number has not been read yet.
 CARD_NOT_LOADED = "Not loaded"
 #: Amounts that stay among a transaction's fields, as the text of all their digits. Those of another
@@ -43,7 +41,7 @@ TRANSACTION_FIELDS_LIFTED = frozenset(
 )
 
 ACCOUNT_FIELDS_LIFTED = frozenset(
-    {"id", "id_connection", "id_user", "name", "number", "iban", "bic", "usage", "balance", "coming"}
+    {"id", "id_connection", "id_user", "name", "number", "iban", "bic", "usage", "balance", "coming", "error"}
 )
 #: What follows from the balance or moves with the market: kept, it would be a change of details each day.
 ACCOUNT_FIELDS_MOVING = frozenset(
@@ -78,40 +76,73 @@ def returned(query: Mapping[str, str]) -> Returned:
 
 
 def connection(payload: payloads.Connection, *, provider_user: str) -> ObservedConnection:
-    """What a connection's state, and the states of its sources, mean for us."""
-    state = _state(payload)
+    """What a connection's state, and the states of its sources, mean for us.
+
+    Raises:
+        UnexpectedAnswer: it cannot be read, or holds the source of another connection.
+    """
+    reference = reference_of(payload.id)
+    for source in payload.sources or ():
+        if source.id_connection is not None and reference_of(source.id_connection) != reference:
+            raise UnexpectedAnswer("foreign_source")
+    state = _own_state(payload)
+    failing: list[states.State] = []
+    if state is None:
+        failing = _failing(payload)
+        if failing and not any(_is_well(source, payload) for source in _sources(payload)):
+            state, failing = _worst(failing), []
+    fetched_at = _fetched_at(payload)
     return ObservedConnection(
-        reference=reference_of(payload.id),
+        reference=reference,
         provider_user=provider_user,
         # Without a state and a date it has never been fetched: that is no success yet.
-        settled=payload.last_update is not None if state is None else state.settled,
+        settled=fetched_at is not None if state is None else state.settled,
         reason=None if state is None else state.reason,
         needs_person=state is not None and state.needs_person,
         consent_expires_at=_consent_expires_at(payload),
         bank_name=_text(payload.connector.name) if payload.connector else None,
+        fetched_at=fetched_at,
+        failing_sources=tuple(sorted({failed.reason for failed in failing})),
     )
 
 
-def _state(payload: payloads.Connection) -> states.State | None:
+def _own_state(payload: payloads.Connection) -> states.State | None:
     if payload.active is not None and not is_set(payload.active):
         return states.INACTIVE
-    own = states.state_of(payload.error if payload.state in (None, "") else payload.state)
-    if own is not None:
-        return own
-    # A source in error under a connection without one has been seen, whatever the documentation says.
-    found = [states.state_of(source.state) for source in _sources(payload)]
-    return max(
-        (state for state in found if state is not None),
-        key=lambda state: (state.needs_person, state.settled),
-        default=None,
-    )
+    return states.state_of(payload.error if payload.state in (None, "") else payload.state)
+
+
+def _failing(payload: payloads.Connection) -> list[states.State]:
+    """What is wrong with single sources: one in error under a connection without any has been seen, whatever the
+    documentation says.
+
+    One that is still `validating` counts. While another is well it is not waited for: it could hold up for ever what
+    can be read, and what it brings is read with the next sync.
+    """
+    found = (states.state_of(source.state) for source in _sources(payload))
+    return [state for state in found if state is not None]
+
+
+def _is_well(source: payloads.Source, payload: payloads.Connection) -> bool:
+    was_fetched = is_set(source.last_update) or is_set(payload.last_update)
+    return states.state_of(source.state) is None and was_fetched
+
+
+def _worst(failing: list[states.State]) -> states.State:
+    """What the connection suffers from where no source is well: what a person can put right comes first; and as
+    long as one is still validating, the others do not decide."""
+    return max(failing, key=lambda state: (state.needs_person, not state.settled))
+
+
+def _fetched_at(payload: payloads.Connection) -> datetime | None:
+    given = [payload.last_update, *(source.last_update for source in _sources(payload))]
+    return max((_time(text) for text in given if is_set(text)), default=None)
 
 
 def _consent_expires_at(payload: payloads.Connection) -> datetime | None:
     """When the first access to the bank ends. The sources' own `expire` is another thing."""
-    return min(
-        (_time(source.access_expire) for source in _sources(payload) if source.access_expire), default=None
-    )
+    ends = (source.access_expire for source in _sources(payload))
+    return min((_time(end) for end in ends if is_set(end)), default=None)
 
 
 def _sources(payload: payloads.Connection) -> list[payloads.Source]:
@@ -121,19 +152,29 @@ def _sources(payload: payloads.Connection) -> list[payloads.Source]:
 # Accounts
 
 
-def account(row: Mapping[str, Any], *, connection: str, bank_name: str | None) -> ObservedAccount:
-    """An account, seen through `connection` unless it says which."""
+def account(row: Mapping[str, Any], *, user: str, connection: str, bank_name: str | None) -> ObservedAccount:
+    """An account of this user and connection.
+
+    Raises:
+        UnexpectedAnswer: it cannot be read, or is `foreign_account`.
+    """
     payload = lift(payloads.Account, row)
+    # Both may be null by their word; then the path it was asked under says whose it is.
+    for given, asked in ((payload.id_user, user), (payload.id_connection, connection)):
+        if given is not None and reference_of(given) != asked:
+            raise UnexpectedAnswer("foreign_account")
     currency, exponent = _currency(payload.currency)
+    failing = states.state_of(row.get("error"))
     return ObservedAccount(
         reference=reference_of(payload.id),
-        connection=connection if payload.id_connection is None else reference_of(payload.id_connection),
+        connection=connection,
         currency=currency,
         exponent=exponent,
         details=_details(payload, row, bank_name),
         reading=_reading(payload, exponent),
         disabled=is_set(payload.disabled),
         deleted=is_set(payload.deleted),
+        failing=None if failing is None else failing.reason,
     )
 
 
@@ -169,17 +210,15 @@ def _currency(given: Any) -> tuple[str, int]:
     code = (payload.id or "").strip().upper()
     if not re.fullmatch(r"[A-Z0-9]{2,16}", code, re.ASCII):
         code = money.NO_CURRENCY
-    precision = payload.precision
-    if type(precision) is int and 0 <= precision <= PRECISION_MAX:
-        return code, precision
-    return code, money.exponent_of(code)
+    return code, currencies.exponent_of(code, payload.precision)
 
 
 def _reading(payload: payloads.Account, exponent: int) -> BalanceRefreshed | None:
     """The balance as given; what is reserved of it is a negative `coming`, its sign turned. One that is positive
     announces income, and says nothing of what is reserved. Available amounts and limits are not documented, so
     there are none. Without a time of reading there is no reading."""
-    if not payload.last_update:
+    as_of = _time_given(payload.last_update)
+    if as_of is None:
         return None
     coming = amount_of(payload.coming)
     reserved = None if coming is None or coming > 0 else abs(coming)
@@ -189,7 +228,7 @@ def _reading(payload: payloads.Account, exponent: int) -> BalanceRefreshed | Non
         minors[name], text = _minor(amount, exponent)
         if text is not None:
             texts[name] = text
-    return BalanceRefreshed(as_of=_time(payload.last_update), texts=texts, **minors)
+    return BalanceRefreshed(as_of=as_of, texts=texts, **minors)
 
 
 # Transactions
@@ -199,12 +238,21 @@ def transaction(
     row: Mapping[str, Any], *, account: str | None, exponents: Mapping[str, int]
 ) -> tuple[str, Transaction] | None:
     """A row with the account it is of; None if that is not one of `exponents`, which gives the decimals of
-    each account. `account` is whose list it is from, if it is one account's."""
+    each account.
+
+    `account` is whose list it is from, if it is one account's. The user's own list holds the rows of their other
+    connections too; the list of one account holds no others.
+
+    Raises:
+        UnexpectedAnswer: it cannot be read, or is `foreign_row`.
+    """
     payload = lift(payloads.Transaction, row)
     owner = account if payload.id_account is None else reference_of(payload.id_account)
     if owner is None:
         raise UnexpectedAnswer("unexpected_shape")
-    if owner not in exponents or account not in (None, owner):
+    if account not in (None, owner):
+        raise UnexpectedAnswer("foreign_row")
+    if owner not in exponents:
         return None
     return owner, _transaction(payload, row, exponents[owner])
 
@@ -241,13 +289,9 @@ def _transaction(payload: payloads.Transaction, row: Mapping[str, Any], exponent
         pending=is_set(payload.coming),
         deleted=is_set(payload.deleted),
         fields=fields,
+        seen_at=_time_given(payload.date_scraped),
+        touched_at=_time_given(payload.last_update),
     )
-
-
-def last_update(row: Mapping[str, Any]) -> datetime | None:
-    """When a row was last touched."""
-    given = row.get("last_update")
-    return _time(given) if given else None
 
 
 # Parts
@@ -271,12 +315,16 @@ def _text_of_amount(value: Any) -> str | None:
 
 
 def _day(text: str | None) -> int | None:
-    if not text:
+    if not is_set(text):
         return None
     try:
         return times.to_day(text)
     except ValueError:
         raise UnexpectedAnswer("unexpected_shape") from None
+
+
+def _time_given(text: str | None) -> datetime | None:
+    return _time(text) if is_set(text) else None
 
 
 def _time(text: Any) -> datetime:

@@ -21,6 +21,7 @@ from yarl import URL
 
 from adapters.budget_insight import payloads
 from adapters.budget_insight.failures import TryAgain, failure_of, seconds_to_wait
+from adapters.budget_insight.pacing import PATIENCE, Pace, Sleep
 from application.ports import ProviderError, ProviderUnreachable, UnexpectedAnswer
 
 REPLY_SIZE_MAX = 8 * 2**20
@@ -29,7 +30,6 @@ REPLY_SECONDS = 20.0
 CONNECT_SECONDS = 5.0
 
 T = TypeVar("T")
-Sleep = Callable[[float], Awaitable[None]]
 _encode = msgspec.json.Encoder().encode
 
 
@@ -40,7 +40,8 @@ def open_session() -> aiohttp.ClientSession:
 
 class Retries:
     """Tries again what is safe to repeat and may pass by itself: with growing, jittered pauses, or after the
-    time that the provider asks for, if that is within `patience` seconds."""
+    time that the provider asks for, if that is within `patience` seconds. `rng` draws the jitter,
+    in place of the generator of the process."""
 
     def __init__(
         self,
@@ -48,14 +49,16 @@ class Retries:
         attempts: int = 4,
         pause_initial: float = 0.5,
         pause_max: float = 8.0,
-        patience: float = 60.0,
+        patience: float = PATIENCE,
         sleep: Sleep = asyncio.sleep,
+        rng: random.Random | None = None,
     ) -> None:
+        self.patience = patience
+        self.sleep = sleep
         self._attempts = attempts
         self._pause_initial = pause_initial
         self._pause_max = pause_max
-        self._patience = patience
-        self._sleep = sleep
+        self._uniform = rng.uniform if rng else random.uniform
 
     async def __call__(self, call: Callable[[], Awaitable[T]]) -> T:
         pause = 0.0
@@ -68,17 +71,17 @@ class Retries:
             wait_max=self._pause_max,
         ):
             if pause:
-                await self._sleep(pause)
+                await self.sleep(pause)
             with attempt:
                 try:
                     return await call()
                 except TryAgain as error:
-                    pause = error.retry_after or attempt.next_wait * random.uniform(0.5, 1.5)
+                    pause = error.retry_after or attempt.next_wait * self._uniform(0.5, 1.5)
                     raise
         raise AssertionError("the last attempt returns or raises")
 
     def _passes(self, error: Exception) -> bool:
-        return isinstance(error, TryAgain) and (error.retry_after or 0.0) <= self._patience
+        return isinstance(error, TryAgain) and (error.retry_after or 0.0) <= self.patience
 
 
 async def once(call: Callable[[], Awaitable[T]]) -> T:
@@ -93,11 +96,13 @@ class Transport:
         self,
         session: aiohttp.ClientSession,
         *,
+        pace: Pace | None = None,
         retries: Retries | None = None,
         reply_seconds: float = REPLY_SECONDS,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._session = session
+        self._pace = pace or Pace()
         self._retries = retries or Retries()
         self._reply_seconds = reply_seconds
         self._now = now
@@ -126,6 +131,7 @@ class Transport:
         total = self._reply_seconds if seconds is None else seconds
 
         async def call() -> Any:
+            await self._pace.turn()
             try:
                 return await self._exchange(method, url, headers, data, total)
             except ProviderError:
@@ -136,6 +142,9 @@ class Transport:
             raise failure
 
         return await (self._retries if repeat else once)(call)
+
+    async def pause(self, seconds: float) -> None:
+        await self._retries.sleep(seconds)
 
     async def _exchange(
         self, method: str, url: URL, headers: Mapping[str, str], data: bytes | None, seconds: float
@@ -156,6 +165,8 @@ class Transport:
                 if response.status >= 400:
                     code = await _code_of(response)
                     retry_after = seconds_to_wait(response.headers.get("Retry-After"), self._now())
+                    if response.status == 429 and retry_after:
+                        self._pace.hold(retry_after)
                     raise failure_of(response.status, code, retry_after)
                 return await _content_of(response)
             except BaseException:

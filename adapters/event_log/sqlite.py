@@ -74,8 +74,15 @@ class SqliteEventLog:
     with the new head, in the event loop's thread, after each commit that wrote facts.
     """
 
-    def __init__(self, path: Path, mapper: SealedMapper, *, point: Callable[[str], None] = no_point) -> None:
-        """Open the log, or make it.
+    def __init__(
+        self,
+        path: Path,
+        mapper: SealedMapper,
+        *,
+        point: Callable[[str], None] = no_point,
+        writer: Callable[..., Writer] = Writer,
+    ) -> None:
+        """Open the log, or make it. `writer` makes what writes, given a datastore, `answered` and `point`.
 
         Raises:
             CannotOpen: another process has it, or the storage, its settings or its tables are not as they must be.
@@ -95,7 +102,7 @@ class SqliteEventLog:
             if isinstance(error, sqlite3.Error | PersistenceError):
                 raise CannotOpen(f"{path} cannot be opened: {error}") from None
             raise
-        self._writer = Writer(datastore, answered=self._tell, point=point)
+        self._writer = writer(datastore, answered=self._tell, point=point)
 
     def close(self) -> None:
         """Write what is waiting, and let go of the log."""

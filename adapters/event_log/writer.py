@@ -1,10 +1,14 @@
-"""One thread that writes: it takes all that waits, commits it with one fsync, and answers only then."""
+"""What writes: it takes all that waits, commits it with one fsync, and answers only then.
+
+`Writer` is a thread of its own; `InlineWriter` does the same commits in its caller's loop, for simulated time.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import sqlite3
 from collections.abc import Callable
+from contextlib import ExitStack
 from queue import Empty, SimpleQueue
 from threading import Thread
 from typing import Any, NamedTuple
@@ -34,6 +38,10 @@ def no_point(name: str) -> None:
     """Where a test may stop the process: begin, insert, commit, committed, reply."""
 
 
+def next_turn(call: Callable[[], None]) -> None:
+    asyncio.get_running_loop().call_soon(call)
+
+
 class Writer:
     """Runs writes one after the other, each within a savepoint of a shared transaction.
 
@@ -54,6 +62,9 @@ class Writer:
         self._point = point
         self._waiting: SimpleQueue[Job | None] = SimpleQueue()
         self._closed = False
+        self._start()
+
+    def _start(self) -> None:
         self._thread = Thread(target=self._run, name="log-writer", daemon=True)
         self._thread.start()
 
@@ -71,7 +82,11 @@ class Writer:
             raise LogUnavailable("too many writes are waiting")
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._waiting.put(Job(write, future))
+        self._wake()
         return await future
+
+    def _wake(self) -> None:
+        """The thread waits for the queue itself."""
 
     def close(self) -> None:
         """Write what is waiting, and end."""
@@ -141,3 +156,43 @@ class Writer:
             else:
                 job.future.set_result(outcome)
         self._answered(outcomes)
+
+
+class InlineWriter(Writer):
+    """The same commits in a later turn of the caller's loop, so that a simulated history has one thread only.
+
+    `later` has something called after as long as a commit takes; by default in the next turn.
+    """
+
+    def __init__(
+        self,
+        datastore: DurableDatastore,
+        *,
+        later: Callable[[Callable[[], None]], None] = next_turn,
+        **more: Any,
+    ) -> None:
+        self._later = later
+        self._is_awake = False
+        self._held = ExitStack()
+        super().__init__(datastore, **more)
+
+    def _start(self) -> None:
+        self._connection = self._held.enter_context(self._datastore.get_connection(commit=True))
+
+    def close(self) -> None:
+        """Write what is waiting, and end."""
+        self._closed = True
+        self._commit_all()
+        self._held.close()
+
+    def _wake(self) -> None:
+        if not self._is_awake:
+            self._is_awake = True
+            self._later(self._commit_all)
+
+    def _commit_all(self) -> None:
+        self._is_awake = False
+        while jobs := self._also_waiting():
+            outcomes = self._commit(self._connection, jobs)
+            self._point("reply")
+            self._answer(jobs, outcomes)

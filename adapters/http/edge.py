@@ -209,7 +209,7 @@ async def _handled(
     elif raw.strip() not in (b"", b"{}"):
         raise invalid("This request takes no body.", body=["must be empty"])
     if route.writes and caller is not None:
-        asked.command = _context(edge.http, request, caller, key, raw)
+        asked.command = _context(edge.http, route, request, caller, key, raw)
     if route.reads_log:
         await _reach(edge.http, request)
     answer = await route.handler(asked)
@@ -258,14 +258,14 @@ def _idempotency_key(request: web.Request) -> str | None:
 
 
 def _context(
-    http: HttpServices, request: web.Request, caller: Caller, key: str | None, raw: bytes
+    http: HttpServices, route: Route, request: web.Request, caller: Caller, key: str | None, raw: bytes
 ) -> Context:
     keyed_hash = http.services.keys.keyed_hash
     if key is None:
         command_id, digest = http.services.ids.token(16), b""
     else:
         command_id = keyed_hash(caller.tenant, "idempotency-key", key.encode())[:16]
-        said = f"{request.method} {request.rel_url.raw_path}\n".encode() + raw
+        said = f"{request.method} {request.rel_url.raw_path}\n".encode() + _headers(route, request) + raw
         digest = keyed_hash(caller.tenant, "idempotency-input", said)
     return Context(
         tenant=caller.tenant,
@@ -273,6 +273,15 @@ def _context(
         command_id=command_id,
         input_digest=digest,
         correlation_id=request[REQUEST_ID],
+    )
+
+
+def _headers(route: Route, request: web.Request) -> bytes:
+    """What was said in the headers that the route takes; nothing where none of them was sent."""
+    return b"".join(
+        f"{header.name}: {value}\n".encode("utf-8", "surrogateescape")
+        for header in route.headers
+        for value in request.headers.getall(header.name, [])
     )
 
 

@@ -45,7 +45,8 @@ class Query(BaseModel):
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True, frozen=True)
 
 
-def _whole(value: object) -> object:
+def whole(value: object) -> object:
+    """Read a number of a query: digits and nothing else."""
     if isinstance(value, str):
         if not re.fullmatch(r"[0-9]{1,9}", value, re.ASCII):
             raise ValueError("must be a whole number, at least 1")
@@ -90,7 +91,7 @@ def _web_address(value: str) -> str:
     return value
 
 
-Count = Annotated[int, Field(ge=1, le=PAGE_MAX), BeforeValidator(_whole)]
+Count = Annotated[int, Field(ge=1, le=PAGE_MAX), BeforeValidator(whole)]
 Day = Annotated[date, BeforeValidator(_day)]
 WebAddress = Annotated[
     str,

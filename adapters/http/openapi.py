@@ -12,7 +12,8 @@ from pydantic import BaseModel
 
 from adapters.http.doors import API_KEY, Error
 from adapters.http.edge import IDEMPOTENCY_KEY, IDEMPOTENCY_KEY_FORM, LOG_POSITION
-from adapters.http.routing import HTML, JSON, Route
+from adapters.http.routing import HTML, JSON, Header, Route
+from projections.answers import encode
 
 _REF = "#/components/schemas/{name}"
 
@@ -101,14 +102,25 @@ def _operation(route: Route, schemas: Mapping[Any, Any]) -> dict[str, Any]:
     parameters = [*_path_parameters(route), *_query_parameters(route)]
     if route.writes:
         parameters.append(_IDEMPOTENCY_KEY)
+    parameters += [_header(header) for header in route.headers]
     if parameters:
         operation["parameters"] = parameters
     if route.body is not None:
-        operation["requestBody"] = {
-            "required": not route.body_optional,
-            "content": {JSON: {"schema": {"$ref": _REF.format(name=route.body.__name__)}}},
-        }
+        content: dict[str, Any] = {"schema": {"$ref": _REF.format(name=route.body.__name__)}}
+        if route.body_example is not None:
+            content["example"] = route.body_example
+        operation["requestBody"] = {"required": not route.body_optional, "content": {JSON: content}}
     return operation
+
+
+def _header(header: Header) -> dict[str, Any]:
+    return {
+        "name": header.name,
+        "in": "header",
+        "required": False,
+        "description": header.description,
+        "schema": {"type": "string", "enum": list(header.values)},
+    }
 
 
 def _path_parameters(route: Route) -> list[dict[str, Any]]:
@@ -146,6 +158,8 @@ def _response(route: Route, status: int, schemas: Mapping[Any, Any]) -> dict[str
             response["content"] = {type: {"schema": {"type": "string"}}}
         elif type is not None:
             response["content"] = {JSON: {"schema": schemas[_key(type)]}}
+            if route.example is not None and status == next(iter(route.answers)):
+                response["content"][JSON]["example"] = msgspec.json.decode(encode(route.example))
         if route.writes:
             response["headers"] = {LOG_POSITION: _LOG_POSITION_ANSWERED}
     elif route.door.error is None:

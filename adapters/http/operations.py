@@ -8,8 +8,11 @@ from adapters.http.doors import OPEN
 from adapters.http.edge import EDGE
 from adapters.http.routing import TEXT, Answer, Asked, Route, ok
 from adapters.http.services import Readiness
+from domain.data_connection import AUTH_ERROR, AUTH_REQUIRED, CONNECTED, CONNECTING, DISCONNECTED
 
 TAG = "Operations"
+#: Each is counted, also where there is none.
+STATUSES = (AUTH_REQUIRED, CONNECTING, CONNECTED, AUTH_ERROR, DISCONNECTED)
 
 
 class Health(msgspec.Struct):
@@ -35,8 +38,17 @@ async def read_metrics(asked: Asked) -> Answer:
         "passbook_projection_position": asked.http.read_models.position(),
         "passbook_pending_syncs": len(await asked.services.read_models.pending_syncs()),
     }
+    counts = asked.http.read_models.connection_counts(asked.now())
+    gauges |= {
+        "passbook_connections_failing": counts.failing,
+        "passbook_connections_silent": counts.silent,
+        "passbook_consents_expiring": counts.expiring,
+    }
     for name, value in gauges.items():
         lines += [f"# TYPE {name} gauge", f"{name} {value}"]
+    lines.append("# TYPE passbook_connections gauge")
+    for status in STATUSES:
+        lines.append(f'passbook_connections{{status="{status}"}} {counts.by_status.get(status, 0)}')
     return Answer(body=("\n".join(lines) + "\n").encode(), content_type=TEXT)
 
 

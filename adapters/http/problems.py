@@ -29,6 +29,7 @@ STATUS_OF: dict[type[Refused], tuple[int, str]] = {
     refusals.SyncAlreadyRunning: (409, "SYNC_ALREADY_RUNNING"),
     refusals.StatusChangeImpossible: (400, "STATUS_CHANGE_IMPOSSIBLE"),
     refusals.LinkInvalid: (400, "LINK_INVALID"),
+    refusals.NotLinked: (409, "NOT_LINKED"),
     IdempotencyKeyReused: (422, "IDEMPOTENCY_KEY_REUSED"),
     IdempotencyKeyInFlight: (409, "IDEMPOTENCY_KEY_IN_FLIGHT"),
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from adapters.http import docs, operations, webhooks
 from adapters.http.browser import routes as browser
 from adapters.http.insights import balances
-from adapters.http.native import api_keys
+from adapters.http.native import accounts, api_keys, connections, quality
 from adapters.http.qard import banking, data_connections, providers, syncs, users
 from adapters.http.routing import Route
 
@@ -16,6 +16,9 @@ ROUTES: tuple[Route, ...] = (
     *syncs.ROUTES,
     *banking.ROUTES,
     *balances.ROUTES,
+    *connections.ROUTES,
+    *quality.ROUTES,
+    *accounts.ROUTES,
     *api_keys.ROUTES,
     *webhooks.ROUTES,
     *browser.ROUTES,

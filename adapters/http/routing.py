@@ -88,6 +88,14 @@ class Door(msgspec.Struct, frozen=True, kw_only=True):
     """The code and message of an address that leads nowhere: as those of a thing that is not there."""
 
 
+class Header(msgspec.Struct, frozen=True, kw_only=True):
+    """A header that changes what a request asks for: said under one Idempotency-Key, it is part of the input."""
+
+    name: str
+    description: str
+    values: tuple[str, ...]
+
+
 class Route(msgspec.Struct, frozen=True, kw_only=True):
     """A method and a path, who may ask, what they send and what they may get."""
 
@@ -109,6 +117,10 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     reads_body: bool = False
     """The handler reads the body, which is anything."""
     writes: bool = False
+    headers: tuple[Header, ...] = ()
+    example: Any = None
+    """Of the first status in `answers`: what is answered, as the handler would give it."""
+    body_example: Any = None
     operation: str = ""
     """The name in the document, where one handler serves two routes."""
     head: bool = True

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractContextManager
+from datetime import datetime
 from typing import Any, Protocol
 
 import msgspec
 
 from application.execute import Services
 from application.webhooks import Webhooks
+from projections.health import ConnectionCounts
 from projections.ports import Rows
 
 
@@ -68,6 +71,14 @@ class Queries(Protocol):
 
     def balances(self, tenant: str, consumer_id: str) -> Sequence[tuple[str, bool, bytes]]:
         """By account id: the account, whether its balance or available is known, and its encoded report."""
+        ...
+
+    def moment(self) -> AbstractContextManager[Rows]:
+        """The rows as they are at one moment, for an answer that is made of several tables. Nothing is written."""
+        ...
+
+    def connection_counts(self, now: datetime) -> ConnectionCounts:
+        """How many connections there are, of all tenants, and how they are."""
         ...
 
 

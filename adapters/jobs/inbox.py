@@ -1,11 +1,14 @@
-"""The inbox of pushes as a small SQLite file: what came, what it may be about, and what is still to be done."""
+"""The inbox of pushes as a small SQLite file: what came, what it may be about, and what is still to be done.
+
+Beside it, the same file remembers when the provider was asked: what comes unasked and what was asked for.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import sqlite3
 from collections.abc import Callable, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Lock as Mutex
 from typing import Any, TypeVar
@@ -13,7 +16,8 @@ from typing import Any, TypeVar
 from adapters.durable_file import BUSY_TIMEOUT_MS, CannotOpen, Lock, make_private, settle
 from application.ports import LogUnavailable
 
-#: How long a push is remembered. One that is older than a day is refused anyway.
+#: How long a push is remembered, and an ask. A push that is older than a day is refused anyway, and no rule about asks
+#: looks further back.
 KEPT = timedelta(days=3)
 
 TABLES = (
@@ -28,13 +32,19 @@ TABLES = (
         PRIMARY KEY (endpoint, mark)) WITHOUT ROWID""",
     "CREATE INDEX IF NOT EXISTS pushes_by_age ON pushes (at)",
     "CREATE TABLE IF NOT EXISTS waiting (stream TEXT PRIMARY KEY) WITHOUT ROWID",
+    # Two asks of one moment are two asks: there is no key.
+    "CREATE TABLE IF NOT EXISTS asks (stream TEXT NOT NULL, at INTEGER NOT NULL)",
+    "CREATE INDEX IF NOT EXISTS asks_by_stream ON asks (stream, at)",
+    "CREATE INDEX IF NOT EXISTS asks_by_age ON asks (at)",
 )
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 Result = TypeVar("Result")
 
 
 class SqliteInbox:
-    """Implements `application.ports.Inbox`. Every call runs in a thread: a commit waits for the disk."""
+    """Implements `application.ports.Inbox` and `AskLedger`. Every call runs in a thread: a commit waits for the disk."""
 
     def __init__(self, path: Path) -> None:
         """Open the inbox, or make the file.
@@ -107,6 +117,17 @@ class SqliteInbox:
     async def done(self, stream: str) -> None:
         await self._write("DELETE FROM waiting WHERE stream = ?", (stream,))
 
+    async def asks_since(self, stream: str, since: datetime) -> Sequence[datetime]:
+        statement = "SELECT at FROM asks WHERE stream = ? AND at > ? ORDER BY at"
+        return [_at(micros) for (micros,) in await self._read(statement, stream, _micros(since))]
+
+    async def note_ask(self, stream: str, at: datetime) -> None:
+        def work(connection: sqlite3.Connection) -> None:
+            connection.execute("DELETE FROM asks WHERE at < ?", (_micros(at - KEPT),))
+            connection.execute("INSERT INTO asks VALUES (?, ?)", (stream, _micros(at)))
+
+        await asyncio.to_thread(self._in_transaction, work)
+
     async def is_indexed(self) -> bool:
         return bool(await self._read("SELECT 1 FROM meta WHERE name = 'indexed'"))
 
@@ -149,4 +170,8 @@ class SqliteInbox:
 
 def _micros(at: datetime) -> int:
     """Microseconds since 1970-01-01 UTC."""
-    return int(at.timestamp() * 1_000_000)
+    return (at - EPOCH) // timedelta(microseconds=1)
+
+
+def _at(micros: int) -> datetime:
+    return EPOCH + timedelta(microseconds=micros)

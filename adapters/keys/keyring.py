@@ -10,7 +10,7 @@ import asyncio
 import hmac
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from cryptography.exceptions import InvalidTag
@@ -78,7 +78,14 @@ class SqliteKeyRing:
     the service destroys.
     """
 
-    def __init__(self, path: Path, master: MasterKey, *, read_only: bool = False) -> None:
+    def __init__(
+        self,
+        path: Path,
+        master: MasterKey,
+        *,
+        read_only: bool = False,
+        random: Callable[[int], bytes] = os.urandom,
+    ) -> None:
         """Open the keys, or make the file.
 
         Raises:
@@ -87,6 +94,7 @@ class SqliteKeyRing:
         """
         self._master = master
         self._read_only = read_only
+        self._random = random
         if path.exists():
             self._check(path)
         self._database = Database(path, TABLES, read_only=read_only)
@@ -199,7 +207,7 @@ class SqliteKeyRing:
             connection.execute(DESTROY_BENEATH, (scope, now))
             if connection.execute(SELECT_BY_SCOPE, (scope,)).fetchone() is None:
                 # It never was, and never may be.
-                tombstone = (os.urandom(KEY_ID_SIZE), scope, self._master.id, now, now)
+                tombstone = (self._random(KEY_ID_SIZE), scope, self._master.id, now, now)
                 connection.execute(INSERT_TOMBSTONE, tombstone)
         self._forget()
         return traces
@@ -235,7 +243,7 @@ class SqliteKeyRing:
             parent_id, parent = self.for_writing(above[-1])
         else:
             parent_id, parent = self._master.id, self._master.wrapping
-        key_id, key, nonce = os.urandom(KEY_ID_SIZE), os.urandom(KEY_SIZE), os.urandom(NONCE_SIZE)
+        key_id, key, nonce = map(self._random, (KEY_ID_SIZE, KEY_SIZE, NONCE_SIZE))
         wrapped = nonce + parent.encrypt(nonce, key, _place(key_id, scope))
         with self._database.transaction() as connection:
             connection.execute(INSERT, (key_id, scope, parent_id, wrapped, _now()))

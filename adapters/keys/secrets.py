@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from cryptography.exceptions import InvalidTag
@@ -39,13 +39,16 @@ def _place(reference: str, scope: str, name: str) -> bytes:
 class SqliteSecretStore:
     """The secrets of one installation. `database` is shared with the API keys."""
 
-    def __init__(self, path: Path, keys: SqliteKeyRing) -> None:
+    def __init__(
+        self, path: Path, keys: SqliteKeyRing, *, random: Callable[[int], bytes] = os.urandom
+    ) -> None:
         """Open the secrets, or make the file.
 
         Raises:
             CannotOpen: see `Database`.
         """
         self._keys = keys
+        self._random = random
         self.database = Database(path, TABLES)
 
     def close(self) -> None:
@@ -57,9 +60,9 @@ class SqliteSecretStore:
         Raises:
             KeyDestroyed, LogUnavailable.
         """
-        reference = os.urandom(REFERENCE_SIZE).hex()
+        reference = self._random(REFERENCE_SIZE).hex()
         key_id, key = self._keys.for_writing(scope)
-        nonce = os.urandom(NONCE_SIZE)
+        nonce = self._random(NONCE_SIZE)
         sealed = nonce + key.encrypt(nonce, secret, _place(reference, scope, name))
         with self.database.transaction() as connection:
             connection.execute(

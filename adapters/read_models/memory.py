@@ -100,6 +100,15 @@ class MemoryRows:
         held = self._table(table)
         return iter([held.rows[key] for key in held.find(index, values)])
 
+    def among(
+        self, table: Table, *prefix: Any, values: Sequence[Any], index: str | None = None
+    ) -> Iterator[Any]:
+        held = self._table(table)
+        wanted = dict.fromkeys((*prefix, value) for value in values)
+        if index is not None:
+            return iter([held.rows[key] for one in wanted for key in held.find(index, one)])
+        return iter([held.rows[key] for one in wanted for key in self._range(held, one, None, None)])
+
     @staticmethod
     def _range(held: MemoryTable, prefix: Key, at_least: Any, at_most: Any) -> list[Key]:
         keys = held.keys()

@@ -10,29 +10,33 @@ import asyncio
 import sqlite3
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from adapters.read_models import pointer
-from adapters.read_models.schema import CHECKPOINT, START, create_index, create_table, fingerprint, index_name
+from adapters.read_models.schema import CHECKPOINT, START, create_index, create_table, fingerprint
 from adapters.read_models.sqlite import SqliteRows
+from application.ports import Booking
 from domain.consumer_account import Known
-from projections import credit_insights
+from domain.data_connection import CONNECTED
+from domain.health import CONSENT_NEAR
+from domain.pending import Pendings
+from projections import credit_insights, health, transactions
 from projections.accounts import Account, key_of
+from projections.bodies import expand
 from projections.directory import Consumer, DataConnection, DataSync, Provider
+from projections.health import ConnectionCounts
 from projections.kinds import BANK, kinds_of
 from projections.models import ALL_TABLES
-from projections.ports import Table
+from projections.ports import Rows, Table
+from projections.shown import ALL_TYPES
 from projections.stalled import Stalled
-from projections.times import first_day, last_day, month_of
-from projections.transactions import ALL_TYPES, expand
+from projections.times import MICROSECOND, first_day, last_day, micros, month_of
 
 #: How often a wait looks by itself: before it is ever notified, and once it is.
 POLL_SECONDS = 0.002
 POLL_SECONDS_NOTIFIED = 0.05
-_REFERENCES_MAX = 500
-#: Named, since SQLite would read the whole account: its rows begin with the account as the index does.
-BY_REFERENCE = index_name("transactions", "by_reference")
 #: Tables that name the consumer first: one without a row in any of them is gone.
 _OF_CONSUMER: tuple[Table, ...] = tuple(
     table for table in ALL_TABLES if table.row._fields[:2] in (("tenant", "consumer"), ("tenant", "id"))
@@ -222,28 +226,53 @@ class SqliteReadModels:
         )
         return [(account, bool(available), body) for account, available, body in found]
 
+    # Health
+
+    @contextmanager
+    def moment(self) -> Iterator[Rows]:
+        """The rows as they are at one moment, for an answer that is made of several tables."""
+        with self._moment() as connection:
+            yield SqliteRows(connection)
+
+    def connection_counts(self, now: datetime) -> ConnectionCounts:
+        """How many connections there are, of all tenants, and how they are. None of it goes through all of them."""
+        at, count = micros(now), "SELECT count(*) FROM connection_health WHERE status = ? AND"
+        near = at + CONSENT_NEAR // MICROSECOND
+        with self._moment() as connection:
+            of_status = connection.execute("SELECT status, count FROM connection_tallies")
+
+            def counted(condition: str, *values: int) -> int:
+                return connection.execute(f"{count} {condition}", (CONNECTED, *values)).fetchone()[0]
+
+            return ConnectionCounts(
+                by_status=dict(of_status.fetchall()),
+                failing=counted("failures > 0"),
+                silent=counted("fetched_at <= ?", at - health.SILENCE),
+                expiring=counted("consent_expires_at BETWEEN ? AND ?", at, near),
+            )
+
     # What the use cases ask
 
-    async def known(self, tenant: str, account_id: str, references: Sequence[str]) -> Mapping[str, Known]:
-        """What is held of these rows of an account; rows never recorded are left out."""
-        key, connection = key_of(account_id), self._live()
-        known: dict[str, Known] = {}
-        for start in range(0, len(references), _REFERENCES_MAX):
-            some = references[start : start + _REFERENCES_MAX]
-            marks = ", ".join("?" * len(some))
-            # A row stands in one of these only.
-            for table in (
-                "removed_transactions",
-                "pending_transactions",
-                f"transactions INDEXED BY {BY_REFERENCE}",
-            ):
-                found = connection.execute(
-                    f"SELECT reference, id, digest FROM {table} WHERE account = ? AND reference IN ({marks})",
-                    (key, *some),
-                )
-                is_removed = table == "removed_transactions"
-                known.update((reference, Known(id, digest, is_removed)) for reference, id, digest in found)
-        return known
+    async def known(self, tenant: str, source_id: str, references: Sequence[str]) -> Mapping[str, Known]:
+        """What is held of these rows of a source; rows never recorded are left out."""
+        with self._moment() as connection:
+            return transactions.known(SqliteRows(connection), tenant, source_id, references)
+
+    async def holds_booked(self, tenant: str, source_id: str, since: int | None) -> bool:
+        """Whether a source holds any row that was booked on `since` or later; None for ever."""
+        with self._moment() as connection:
+            return transactions.holds_booked(SqliteRows(connection), tenant, source_id, since)
+
+    async def pendings(self, tenant: str, source_id: str) -> Pendings:
+        """What is held of the pending rows of a source, and what they must not be paired with."""
+        with self._moment() as connection:
+            return transactions.pendings(SqliteRows(connection), tenant, source_id)
+
+    async def booking(self, tenant: str, source_id: str, pending_id: bytes) -> Booking | None:
+        """The booked row that a pending one is said to have become."""
+        with self._moment() as connection:
+            held = transactions.booking(SqliteRows(connection), tenant, source_id, pending_id)
+        return None if held is None else Booking(held.pending_id, held.pending_reference, held.booked_id)
 
     async def is_stalled(self, tenant: str, consumer_id: str) -> bool:
         """The rows of this consumer are not kept up to date: what is known of them is not all there is."""
@@ -255,6 +284,16 @@ class SqliteReadModels:
     async def pending_syncs(self) -> Sequence[tuple[str, str]]:
         """Stream and sync id of every sync that has not ended, oldest first."""
         return self._live().execute("SELECT stream, sync FROM pending_syncs ORDER BY position").fetchall()
+
+    async def refreshes_due(self, now: datetime) -> Sequence[str]:
+        """The streams of the connections that are to be looked at by schedule, the longest waiting first."""
+        with self.moment() as rows:
+            return health.refreshes_due(rows, now)
+
+    async def announcements_due(self, now: datetime) -> Sequence[str]:
+        """The streams of the connected connections of whose consent something is to be announced."""
+        with self.moment() as rows:
+            return health.announcements_due(rows, now)
 
     async def stream_of_connection(self, connection_id: str) -> str | None:
         """The stream of a connection, whose tenant and consumer a browser does not know."""

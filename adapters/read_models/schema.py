@@ -11,7 +11,7 @@ from projections.models import ALL_TABLES
 from projections.ports import Index, Table
 
 #: Counts the meanings of the rows: raise it when a fold changes, so that older generations are rebuilt.
-MEANING = 2
+MEANING = 3
 
 _SQL_TYPES = {str: "TEXT", int: "INTEGER", bytes: "BLOB"}
 #: Rows of one INSERT.
@@ -92,11 +92,22 @@ class Statements:
 
     def find(self, index: str, size: int) -> str:
         columns = self._columns_of[index][:size]
+        return f"SELECT * FROM {self._by(index)} WHERE {_equal(columns)} ORDER BY {self.order}"
+
+    def among(self, size: int, values: int, index: str | None) -> str:
+        columns = self.key if index is None else self._columns_of[index]
+        source = self.name if index is None else self._by(index)
+        conditions = [f"{column} = ?" for column in columns[:size]]
+        conditions.append(f"{columns[size]} IN ({', '.join('?' * values)})")
+        return f"SELECT * FROM {source} WHERE {' AND '.join(conditions)}"
+
+    def _by(self, index: str) -> str:
         # Left to itself, SQLite takes the clustered key where both begin alike, and reads all that is below.
-        return (
-            f"SELECT * FROM {self.name} INDEXED BY {index_name(self.table, index)}"
-            f" WHERE {_equal(columns)} ORDER BY {self.order}"
-        )
+        return f"{self.name} INDEXED BY {index_name(self.table, index)}"
+
+
+#: The statements of a table are the same for all who ask.
+statements_of = cache(Statements)
 
 
 def _equal(columns: tuple[str, ...]) -> str:

@@ -17,10 +17,10 @@ from adapters.read_models.schema import (
     CHECKPOINT,
     ROWS_PER_INSERT,
     START,
-    Statements,
     create_index,
     create_table,
     fingerprint,
+    statements_of,
 )
 from projections.models import ALL_TABLES
 from projections.ports import Rows, StalePosition, Table
@@ -31,6 +31,8 @@ Key = tuple[Any, ...]
 WAITING_ROWS_MAX = 16_384
 #: Rows of one table that are kept in memory while a generation is built.
 KEPT_ROWS_MAX = 65_536
+#: Values of one `IN`.
+VALUES_MAX = 500
 BUSY_SECONDS = 10.0
 
 
@@ -52,7 +54,7 @@ class TableBuffer:
 
     def __init__(self, table: Table, connection: sqlite3.Connection, *, keeping: bool) -> None:
         self.table = table
-        self.sql = Statements(table)
+        self.sql = statements_of(table)
         self.connection = connection
         self.waiting: dict[Key, tuple[Any, ...] | None] = {}
         # While a generation is built nobody else writes to it, so that what was written need not be read.
@@ -169,6 +171,22 @@ class SqliteRows:
         buffer.make_indices()
         sql = buffer.sql.find(index, len(values))
         return map(table.row._make, self._connection.execute(sql, values).fetchall())
+
+    def among(
+        self, table: Table, *prefix: Any, values: Sequence[Any], index: str | None = None
+    ) -> Iterator[Any]:
+        buffer = self._buffers[table.name]
+        buffer.write()
+        if index is not None:
+            buffer.make_indices()
+        wanted = list(dict.fromkeys(values))
+        found: list[Any] = []
+        for start in range(0, len(wanted), VALUES_MAX):
+            some = wanted[start : start + VALUES_MAX]
+            found += self._connection.execute(
+                buffer.sql.among(len(prefix), len(some), index), (*prefix, *some)
+            ).fetchall()
+        return map(table.row._make, found)
 
     def write(self) -> None:
         for buffer in self._buffers.values():

@@ -8,11 +8,16 @@ from contextlib import ExitStack
 from datetime import timedelta
 from pathlib import Path
 from random import Random
+from typing import Any
+
+import msgspec
 
 from adapters.clock import RandomIds, SystemClock
 from adapters.jobs.in_process import InProcessJobs
+from adapters.jobs.inbox import SqliteInbox
 from adapters.read_models.generations import open_live, rebuild
 from adapters.read_models.queries import SqliteReadModels
+from adapters.storage import INBOX_FILE
 from application.execute import Plan, Services, execute, internal_context, load
 from domain.consumer_account import BalanceRefreshed, record_transactions, refresh_balance
 from projections.catch_up import catch_up
@@ -31,7 +36,10 @@ from scripts.bench.statements import (
 )
 
 NAME = "growth"
-SUMMARY = "a sync that brings one transaction, and pages, on an account of 100 and of 100,000 transactions"
+SUMMARY = (
+    "a sync that brings one transaction, and pages, on an account of 100 and of 100,000 transactions,"
+    " also where they came one a day"
+)
 
 SHORT = 100
 LONG = 100_000
@@ -40,6 +48,8 @@ SYNCS = 10
 PAGES = 200
 PER_PAGE = 100
 DOCUMENTS = 5
+#: Facts of one append while a history that came one a day is made.
+FACTS_AT_ONCE = 1_000
 MILLISECONDS = 1_000
 MICROSECONDS = 1_000_000
 
@@ -54,6 +64,7 @@ class World:
         self._random = Random(SEED)
         # One consumer each: what is answered is made anew for a consumer as a whole.
         self.short, self.long = (self._runner.run(self._account(count)) for count in (SHORT, long))
+        self.daily = self._runner.run(self._daily_account(long))
         self._source = self._folder.source()
         stack.callback(self._source.close)
         rebuild(self._source, self._folder.read_models)
@@ -64,6 +75,8 @@ class World:
         self._generation = generation
         self._read_models = SqliteReadModels(self._folder.read_models)
         stack.callback(self._read_models.close)
+        inbox = SqliteInbox(path / INBOX_FILE)
+        stack.callback(inbox.close)
         self._services = Services(
             log=self._folder.log,
             keys=self._folder.vault.keys,
@@ -73,6 +86,7 @@ class World:
             jobs=InProcessJobs(),
             clock=SystemClock(),
             ids=RandomIds(),
+            asks=inbox,
             public_url="",
         )
         self._syncs = 0
@@ -84,6 +98,33 @@ class World:
         for fact in fetched(self._random, count):
             await self._folder.append(account.stream, (fact,))
         return account
+
+    async def _daily_account(self, count: int) -> Account:
+        """As many rows, each with a fact and a reading of its own, as they come to a service that runs for years."""
+        someone = person(self._random, 1)
+        await self._folder.begin(self._random, [someone])
+        (account,) = someone.accounts
+        facts: list[Any] = []
+        for number, fact in enumerate(fetched(self._random, count, batch=1)):
+            reading = BalanceRefreshed(as_of=AS_OF - timedelta(minutes=count - number), balance=number)
+            facts += (fact, reading)
+            if len(facts) >= FACTS_AT_ONCE or number == count - 1:
+                await self._folder.append(account.stream, tuple(facts))
+                facts.clear()
+        return account
+
+    def cold(self, account: Account) -> Sample:
+        """The state of an account in a process that has just started, and its size."""
+        self._runner.run(load(self._services, account.stream))
+        started = time.perf_counter()
+        for _ in range(SYNCS):
+            self._services.states.clear()
+            loaded = self._runner.run(load(self._services, account.stream))
+        took = time.perf_counter() - started
+        return {
+            "load": took / SYNCS * MILLISECONDS,
+            "state": float(len(msgspec.msgpack.encode(loaded.state))),
+        }
 
     def sync(self, account: Account) -> Sample:
         """What is left of a sync once the bank has answered: look up, decide, append, project."""
@@ -110,9 +151,10 @@ class World:
         async def decide() -> Plan:
             loaded = await load(self._services, account.stream)
             known = await self._read_models.known(TENANT, account.id, [row.reference])
+            pendings = await self._read_models.pendings(TENANT, account.id)
             facts = (
                 *refresh_balance(loaded.state, reading),
-                *record_transactions([row], known, lambda: self._random.randbytes(16)),
+                *record_transactions([row], known, lambda: self._random.randbytes(16), pendings),
             )
             return Plan(loaded, ((loaded, facts),))
 
@@ -143,6 +185,8 @@ def prepare(stack: ExitStack, scratch: Path, *, quick: bool) -> Benchmark:
     long = LONG_QUICK if quick else LONG
     world = World(scratch / NAME, stack, long)
     short_sync, long_sync = f"{NAME}: sync onto {SHORT:,}", f"{NAME}: sync onto {long:,}"
+    daily_sync = f"{NAME}: sync onto {long:,} that came one a day"
+    short_cold, daily_cold = f"{NAME}: state of {SHORT:,}", f"{NAME}: state of {long:,} that came one a day"
     short_document, long_document = f"{NAME}: insights of {SHORT:,}", f"{NAME}: insights of {long:,}"
     first, last = f"{NAME}: first page", f"{NAME}: last page"
     of = f"{long:,} transactions against {SHORT:,}"
@@ -151,6 +195,9 @@ def prepare(stack: ExitStack, scratch: Path, *, quick: bool) -> Benchmark:
         cases=(
             Case(short_sync, lambda: world.sync(world.short)),
             Case(long_sync, lambda: world.sync(world.long)),
+            Case(daily_sync, lambda: world.sync(world.daily)),
+            Case(short_cold, lambda: world.cold(world.short)),
+            Case(daily_cold, lambda: world.cold(world.daily)),
             Case(short_document, lambda: world.insights(world.short)),
             Case(long_document, lambda: world.insights(world.long)),
             Case(first, lambda: world.pages(world.long, last=False)),
@@ -165,6 +212,24 @@ def prepare(stack: ExitStack, scratch: Path, *, quick: bool) -> Benchmark:
                     Figure(short_sync, name),
                 )
                 for what, name in (("decide and append", "append"), ("project", "project"), ("both", "both"))
+            ),
+            Line(
+                f"one new transaction, both: {long:,} that came one a day against {SHORT:,}",
+                "ms",
+                Figure(daily_sync, "both"),
+                Figure(short_sync, "both"),
+            ),
+            Line(
+                f"an account's state after a start: {long:,} that came one a day against {SHORT:,}",
+                "ms",
+                Figure(daily_cold, "load"),
+                Figure(short_cold, "load"),
+            ),
+            Line(
+                f"an account's state in memory: {long:,} that came one a day against {SHORT:,}",
+                "bytes",
+                Figure(daily_cold, "state"),
+                Figure(short_cold, "state"),
             ),
             Line(
                 f"credit insights, which list thirteen months: {of}",

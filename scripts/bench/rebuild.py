@@ -18,7 +18,7 @@ from adapters.read_models import pointer
 from adapters.read_models.generations import rebuild
 from adapters.read_models.schema import ROWS_PER_INSERT, create_index, create_table
 from projections.accounts import key_of
-from projections.transactions import TRANSACTIONS
+from projections.shown import TRANSACTIONS
 from scripts.bench.folder import Folder
 from scripts.bench.measure import Benchmark, Case, Figure, Line, Sample
 from scripts.bench.statements import BATCH, SEED, Account, fetched, person

@@ -190,7 +190,12 @@ class Tenant(msgspec.Struct, kw_only=True):
 
     @property
     def ids(self) -> dict[str, str]:
-        return {"user_id": self.user, "connection_id": self.connection, "account_id": self.account}
+        return {
+            "user_id": self.user,
+            "consumer_id": self.user,
+            "connection_id": self.connection,
+            "account_id": self.account,
+        }
 
     @classmethod
     async def prepare(cls, client: Client, login: str | None) -> Tenant:
@@ -242,6 +247,8 @@ class Scene(msgspec.Struct, kw_only=True):
             "endpoint": "0" * 48,
             "event": "CONNECTION_SYNCED",
             "connection": self.ours.other_connection,
+            # Nothing was pending here.
+            "pending_id": NOBODY,
         }
 
     def good_body(self, operation: Operation) -> dict[str, Any] | None:
@@ -263,6 +270,7 @@ class Scene(msgspec.Struct, kw_only=True):
             "request_sync": {"data_types": ["BANK_ACCOUNT"]},
             "create_balances_report": {"insights_consumer_id": self.ours.user},
             "create_api_key": {},
+            "unlink_source": {},
         }[operation.name]
 
     async def send(self, method: str, path: str, **more: Any) -> Got:

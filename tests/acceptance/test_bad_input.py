@@ -129,8 +129,10 @@ async def test_ids_that_are_not_the_callers_are_unknown_to_the_byte(scene: Scene
     ours, theirs = scene.ours, scene.theirs
     others: dict[str, list[str]] = {
         "user_id": [theirs.user, theirs.other_user, ours.connection, ours.account],
+        "consumer_id": [theirs.user, theirs.other_user, ours.connection, ours.account],
         "connection_id": [theirs.connection, theirs.other_connection, ours.other_connection, ours.user],
         "account_id": [theirs.account, ours.connection, ours.user],
+        "pending_id": [theirs.account, ours.account, ours.user],
         "name": ["Budget_Insight", "budget_insight%20", "budget-insight", "default", theirs.user],
         "connection": [theirs.user, ours.user, ours.account],
         "endpoint": [theirs.user, "f" * 48],
@@ -416,6 +418,9 @@ def may_be(schema: dict[str, Any], value: Any) -> bool:
             return "null" in kinds
         case bool():
             return "boolean" in kinds
+        case int():
+            whole = [option for option in options if option.get("type") == "integer"]
+            return any(o.get("minimum", value) <= value <= o.get("maximum", value) for o in whole)
         case str():
             texts = [option for option in options if option.get("type") == "string"]
             # Words that only their form could refuse are left to the tests that know the form.

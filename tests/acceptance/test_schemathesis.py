@@ -36,7 +36,7 @@ CHECKS = (status_code_conformance, content_type_conformance, response_schema_con
 #: Of every hundred examples, how many are sent with ids that exist.
 WITH_IDS = 70
 #: Operations of which a document alone makes no request that succeeds.
-NEVER_OK = {"connect", "callback", "receive_push"}
+NEVER_OK = {"connect", "callback", "receive_push", "unlink_source", "undo_booking"}
 
 
 class Prepared(msgspec.Struct):

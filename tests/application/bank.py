@@ -36,6 +36,12 @@ class BankConnection:
     """How often it says that it is still fetching."""
     reason: str | None = None
     needs_person: bool = False
+    fetched_at: datetime | None = None
+    """When it says that it fetched last; None follows the clock."""
+    fetches: bool = True
+    """Asked for it, it fetches."""
+    consent_expires_at: datetime | None = None
+    failing_sources: tuple[str, ...] = ()
     accounts: dict[str, ObservedAccount] = field(default_factory=dict)
 
 
@@ -167,11 +173,18 @@ class ScriptedBank:
             reason=held.reason,
             needs_person=held.needs_person,
             bank_name="Banque Test",
+            fetched_at=held.fetched_at or self._clock.now(),
+            consent_expires_at=held.consent_expires_at,
+            failing_sources=held.failing_sources,
         )
 
-    async def refresh(self, credentials: Credentials, user: ProviderUser, connection: str) -> None:
-        await self._called("refresh", user.reference, connection)
-        self._of(user, connection)
+    async def refresh(
+        self, credentials: Credentials, user: ProviderUser, connection: str, *, attended: bool = False
+    ) -> None:
+        await self._called("refresh", user.reference, connection, *(["attended"] if attended else []))
+        held = self._of(user, connection)
+        if held.fetched_at is not None and held.fetches:
+            held.fetched_at = self._clock.now()
 
     async def accounts(
         self, credentials: Credentials, user: ProviderUser, connection: str
@@ -185,15 +198,19 @@ class ScriptedBank:
         user: ProviderUser,
         *,
         accounts: Sequence[ObservedAccount],
-        updated_since: datetime | None,
+        updated_since: datetime | None = None,
+        booked_since: int | None = None,
     ) -> AsyncIterator[ObservedPage]:
         asked = [account.reference for account in accounts]
-        await self._called("transactions", asked, updated_since)
+        await self._called(
+            "transactions", asked, updated_since, *([] if booked_since is None else [booked_since])
+        )
         wanted = [
-            (account, row, updated)
+            (account, replace(row, touched_at=updated))
             for account in asked
             for row, updated in self.rows.get(account, {}).values()
-            if updated_since is None or updated >= updated_since
+            if (updated_since is None or updated >= updated_since)
+            and (booked_since is None or row.booked_on >= booked_since)
         ]
         failure = self._failures.get("transactions")
         for number, start in enumerate(range(0, len(wanted), PAGE_SIZE)):
@@ -201,10 +218,7 @@ class ScriptedBank:
                 failure.times -= 1
                 raise failure.error
             page = wanted[start : start + PAGE_SIZE]
-            yield ObservedPage(
-                rows=[(account, row) for account, row, _ in page],
-                last_update=max(updated for _, _, updated in page),
-            )
+            yield ObservedPage(rows=page)
             await asyncio.sleep(0)
 
     async def delete_connection(self, credentials: Credentials, user: ProviderUser, connection: str) -> None:

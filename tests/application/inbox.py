@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
+from adapters.jobs.inbox import KEPT
 from application.ports import LogUnavailable
 
 
 class MemoryInbox:
-    """Implements `application.ports.Inbox`. `broken` makes every use of it fail."""
+    """Implements `application.ports.Inbox` and `AskLedger`. `broken` makes every use of it fail."""
 
     def __init__(self) -> None:
         self.endpoints: dict[tuple[bytes, str], str] = {}
         self.names: set[tuple[bytes, str]] = set()
         self.pushes: dict[tuple[bytes, bytes], datetime] = {}
         self.left: set[str] = set()
+        self.asks: list[tuple[str, datetime]] = []
         self.indexed = False
         self.broken = False
 
@@ -53,6 +55,14 @@ class MemoryInbox:
     async def done(self, stream: str) -> None:
         self._check()
         self.left.discard(stream)
+
+    async def asks_since(self, stream: str, since: datetime) -> Sequence[datetime]:
+        self._check()
+        return sorted(at for asked, at in self.asks if asked == stream and at > since)
+
+    async def note_ask(self, stream: str, at: datetime) -> None:
+        self._check()
+        self.asks = [(asked, then) for asked, then in self.asks if then >= at - KEPT] + [(stream, at)]
 
     async def is_indexed(self) -> bool:
         return self.indexed

@@ -20,6 +20,7 @@ from application.ports import (
     ProviderRefused,
     ProviderUnreachable,
     ProviderUser,
+    UnexpectedAnswer,
 )
 from application.provider_users import provider_user
 from application.refusals import Unavailable
@@ -512,6 +513,32 @@ async def test_connecting_again_tells_the_bank_which_connection(any_world: World
     held = await any_world.state(any_world.connection_stream(consumer_id, connection_id))
     assert (held.reference, held.link_epoch) == (reference, 3)
     assert len(any_world.bank.users) == 1
+
+
+async def test_a_connection_that_is_gone_at_the_bank_is_made_as_a_new_one(any_world: World) -> None:
+    consumer_id, connection_id, reference = await any_world.connected()
+    del any_world.bank.connections[reference]
+    assert await any_world.sync(consumer_id) == "AUTH_ERROR not_found"
+    state = await any_world.opened(consumer_id, connection_id)
+    assert any_world.bank.asked("authorisation_url")[-1][:2] == ["7301", None]
+    other = any_world.bank.connect("7301")
+    end = await complete(any_world.services, {"state": state, "connection_id": other})
+    assert end.status == "CONNECTED"
+    assert await any_world.sync(consumer_id) == "SUCCESS"
+    assert any_world.bank.asked("connection")[-1] == ["7301", other]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [ProviderUnreachable("timeout"), UnexpectedAnswer("not_json"), ProviderRefused("credentials_refused")],
+)
+async def test_where_it_cannot_be_said_that_it_is_gone_it_is_the_one_to_be_made_again(
+    world: World, error: Exception
+) -> None:
+    consumer_id, connection_id, reference = await world.connected()
+    world.bank.fail("connection", error)
+    await reopened(world, consumer_id, connection_id)
+    assert world.bank.asked("authorisation_url")[-1][:2] == ["7301", reference]
 
 
 async def test_a_new_secret_of_the_same_account_keeps_the_user_at_the_provider(world: World) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from application import data_connections, providers
 from application.erasure import erase_consumer
-from application.fetching import OVERLAP, SETTLE_TIMEOUT
+from application.fetching import AHEAD_MAX, OVERLAP, SETTLE_TIMEOUT
 from application.ports import (
     AuthorisationNeeded,
     ProviderRefused,
@@ -20,44 +20,22 @@ from application.ports import (
     UnexpectedAnswer,
 )
 from application.refusals import Unavailable
+from application.sync_run import start
 from application.synchronise import ATTEMPTS_MAX, Synchroniser, run_sync
 from domain import streams
-from domain.consumer_account import BalanceRefreshed, Closed, Open, TransactionsFetched
+from domain.consumer_account import BalanceRefreshed, TransactionsFetched
 from domain.data_connection import SyncFailed, SyncStarted, SyncSucceeded
 from projections import models
+from tests.application.stories import (
+    WHOLE,
+    fetched_once,
+    reads,
+    settled,
+    the_banks_connection,
+    the_connections_stream,
+    with_rows,
+)
 from tests.application.world import BI, DAY, HOUR, MONDAY, TENANT, World, conflict, unavailable
-
-IBAN = "FR7630006000011234567890189"
-
-
-async def with_rows(world: World, *rows: str, **account: Any) -> tuple[str, str, str]:
-    """A connected consumer whose bank shows one account with these rows: consumer, connection, the bank's."""
-    consumer_id, connection_id, reference = await world.connected()
-    world.bank.account(reference, "1", **account)
-    for row in rows:
-        world.bank.row("1", row)
-    return consumer_id, connection_id, reference
-
-
-async def fetched_once(world: World, *rows: str, **account: Any) -> tuple[str, str]:
-    """A consumer whose bank was read once: consumer, and the stream of their account."""
-    consumer_id, _, _ = await with_rows(world, *(rows or ("r1",)), **account)
-    assert await world.sync(consumer_id) == "SUCCESS"
-    return consumer_id, await world.only_account(consumer_id)
-
-
-def the_banks_connection(world: World) -> str:
-    return next(iter(world.bank.connections))
-
-
-async def settled(synchroniser: Synchroniser) -> None:
-    """Until everything that was taken has ended."""
-    for _ in range(10_000):
-        if not synchroniser._tasks:
-            return
-        await asyncio.sleep(0)
-    raise AssertionError("a sync does not end")
-
 
 # What a run brings
 
@@ -65,7 +43,7 @@ async def settled(synchroniser: Synchroniser) -> None:
 async def test_a_first_sync_reads_everything_and_says_so_in_one_append(any_world: World) -> None:
     consumer_id, connection_id, _ = await with_rows(any_world, "r1", "r2", balance=12_34)
     assert await any_world.sync(consumer_id) == "SUCCESS"
-    assert any_world.bank.asked("transactions") == [[["1"], None]]
+    assert reads(any_world) == [("1", WHOLE)]
     account = await any_world.only_account(consumer_id)
     assert await any_world.names(account) == ["AccountDiscovered", "BalanceRefreshed", "TransactionsFetched"]
     last = any_world.log.appends[-1]
@@ -82,14 +60,14 @@ async def test_an_increment_asks_for_what_was_touched_since_the_watermark_with_o
     any_world: World,
 ) -> None:
     consumer_id, account = await fetched_once(any_world)
-    any_world.clock.at += 3 * DAY
+    any_world.clock.at += 3 * HOUR
     any_world.bank.row("1", "r2")
     assert await any_world.sync(consumer_id) == "SUCCESS"
-    assert any_world.bank.asked("transactions")[-1] == [["1"], MONDAY - OVERLAP]
+    assert reads(any_world)[1:] == [("1", MONDAY - OVERLAP)]
     assert list(await any_world.held(account)) == ["r1", "r2"]
     any_world.clock.at += HOUR
     assert await any_world.sync(consumer_id) == "SUCCESS"
-    assert any_world.bank.asked("transactions")[-1] == [["1"], MONDAY + 3 * DAY - OVERLAP]
+    assert reads(any_world)[2:] == [("1", MONDAY + 3 * HOUR - OVERLAP)]
 
 
 async def test_rows_of_the_overlap_are_recorded_once(world: World) -> None:
@@ -105,7 +83,7 @@ async def test_only_an_account_that_is_new_is_read_in_full(any_world: World) -> 
     any_world.bank.account(the_banks_connection(any_world), "2")
     any_world.bank.row("2", "s1", updated=MONDAY - 400 * DAY)
     assert await any_world.sync(consumer_id) == "SUCCESS"
-    assert any_world.bank.asked("transactions")[-2:] == [[["1"], MONDAY - OVERLAP], [["2"], None]]
+    assert reads(any_world)[1:] == [("1", MONDAY - OVERLAP), ("2", WHOLE)]
     assert len(await any_world.accounts(consumer_id)) == 2
 
 
@@ -124,7 +102,7 @@ async def test_without_any_row_the_next_sync_reads_in_full_again(world: World) -
     consumer_id, _, _ = await with_rows(world)
     assert await world.sync(consumer_id) == "SUCCESS"
     assert await world.sync(consumer_id) == "SUCCESS"
-    assert world.bank.asked("transactions")[-1] == [["1"], None]
+    assert reads(world)[-1] == ("1", WHOLE)
 
 
 async def test_a_bank_without_accounts_is_a_success_without_accounts(world: World) -> None:
@@ -199,10 +177,29 @@ async def test_a_balance_is_recorded_when_it_is_new_and_not_when_it_is_older(wor
     await world.sync(consumer_id)
     world.bank.account(reference, "1", balance=75_00, as_of=MONDAY - DAY)
     await world.sync(consumer_id)
-    world.bank.account(reference, "1", balance=80_00, as_of=MONDAY + DAY)
+    world.clock.at += DAY
+    world.bank.account(reference, "1", balance=80_00)
     await world.sync(consumer_id)
     readings = [fact.balance for fact in await world.facts(account) if isinstance(fact, BalanceRefreshed)]
     assert readings == [100_00, 80_00]
+
+
+@pytest.mark.parametrize(
+    ("ahead", "counts"), [(AHEAD_MAX, True), (AHEAD_MAX + HOUR, False), (400 * DAY, False)]
+)
+async def test_a_balance_of_a_time_that_is_still_to_come_is_none(
+    world: World, ahead: timedelta, counts: bool
+) -> None:
+    """It would stand above all that come until then."""
+    consumer_id, account = await fetched_once(world, balance=100_00)
+    reference = the_banks_connection(world)
+    world.bank.account(reference, "1", balance=75_00, as_of=MONDAY + ahead)
+    await world.sync(consumer_id)
+    world.clock.at += DAY
+    world.bank.account(reference, "1", balance=80_00)
+    await world.sync(consumer_id)
+    readings = [fact.balance for fact in await world.facts(account) if isinstance(fact, BalanceRefreshed)]
+    assert readings == ([100_00, 75_00, 80_00] if counts else [100_00, 80_00])
 
 
 async def test_a_sync_that_finds_nothing_new_leaves_nothing_but_its_own_facts(any_world: World) -> None:
@@ -211,93 +208,6 @@ async def test_a_sync_that_finds_nothing_new_leaves_nothing_but_its_own_facts(an
     await any_world.sync(consumer_id)
     after = [recorded.name for recorded in any_world.everything()[head:]]
     assert after == ["SyncRequested.1", "SyncStarted.1", "SyncSucceeded.1"]
-
-
-# Whose accounts they are
-
-
-@pytest.mark.parametrize("gone", ["disabled", "deleted"])
-async def test_an_account_that_goes_is_closed_and_opens_again_when_it_comes_back(
-    any_world: World, gone: str
-) -> None:
-    consumer_id, account = await fetched_once(any_world)
-    reference = the_banks_connection(any_world)
-    any_world.bank.change(reference, "1", **{gone: True})
-    for _ in range(2):
-        assert await any_world.sync(consumer_id) == "SUCCESS"
-    assert isinstance(await any_world.state(account), Closed)
-    assert (await any_world.names(account)).count("AccountClosed") == 1
-    any_world.bank.change(reference, "1", **{gone: False})
-    any_world.bank.row("1", "r2")
-    assert await any_world.sync(consumer_id) == "SUCCESS"
-    assert any_world.bank.asked("transactions")[-1] == [["1"], None]
-    assert isinstance(await any_world.state(account), Open)
-    assert list(await any_world.held(account)) == ["r1", "r2"]
-    assert any_world.live() == any_world.rebuilt()
-
-
-async def test_an_account_that_was_never_usable_is_none_of_ours(world: World) -> None:
-    consumer_id, _, _ = await with_rows(world, disabled=True)
-    await world.sync(consumer_id)
-    assert await world.accounts(consumer_id) == {}
-
-
-async def test_two_accounts_of_the_provider_with_one_iban_are_one_of_ours(any_world: World) -> None:
-    consumer_id, _, reference = await with_rows(any_world, "r1", iban=IBAN)
-    any_world.bank.account(reference, "2", iban=IBAN)
-    any_world.bank.row("2", "s1")
-    for _ in range(2):
-        assert await any_world.sync(consumer_id) == "SUCCESS"
-    account = await any_world.only_account(consumer_id)
-    assert sorted(await any_world.held(account)) == ["r1", "s1"]
-    assert (await any_world.names(streams.consumer(TENANT, consumer_id))).count("AccountLinked") == 2
-    assert any_world.live() == any_world.rebuilt()
-
-
-async def test_an_iban_in_another_currency_is_another_account(world: World) -> None:
-    consumer_id, _, reference = await with_rows(world, "r1", iban=IBAN)
-    world.bank.account(reference, "2", iban=IBAN)
-    world.bank.change(reference, "2", currency="CHF")
-    await world.sync(consumer_id)
-    assert len(await world.accounts(consumer_id)) == 2
-
-
-async def test_without_an_iban_number_and_bank_are_the_evidence(world: World) -> None:
-    consumer_id, _, reference = await with_rows(world, "r1", iban=None, number="12345")
-    await world.sync(consumer_id)
-    del world.bank.connections[reference].accounts["1"]
-    world.bank.account(reference, "2", iban=None, number="12345")
-    world.bank.account(reference, "3", iban=None, number=None)
-    world.bank.account(reference, "4", iban=None, number=None)
-    await world.sync(consumer_id)
-    assert len(await world.accounts(consumer_id)) == 3
-
-
-async def test_one_iban_of_two_consumers_is_two_accounts(world: World) -> None:
-    first, _, _ = await with_rows(world, "r1", iban=IBAN)
-    second = await world.consumer()
-    reference = await world.authorise(second, await world.connection(second))
-    world.bank.account(reference, "2", iban=IBAN)
-    await world.sync(first)
-    await world.sync(second)
-    assert len(await world.accounts(first)) == len(await world.accounts(second)) == 1
-
-
-@pytest.mark.parametrize("order", ["gone first", "gone last"])
-async def test_an_account_that_the_bank_made_anew_stays_open_and_is_said_once(
-    world: World, order: str
-) -> None:
-    consumer_id, account = await fetched_once(world, iban=IBAN)
-    reference = the_banks_connection(world)
-    world.bank.change(reference, "1", deleted=True)
-    world.bank.account(reference, "2", iban=IBAN)
-    accounts = world.bank.connections[reference].accounts
-    if order == "gone last":
-        accounts["1"] = accounts.pop("1")
-    for _ in range(2):
-        await world.sync(consumer_id)
-    assert isinstance(await world.state(account), Open)
-    assert "AccountReopened" not in await world.names(account)
 
 
 # Waiting for the bank's own fetching
@@ -343,9 +253,9 @@ async def test_the_state_of_the_banks_connection_is_the_end_of_the_sync(
 @pytest.mark.parametrize(
     ("error", "ending"),
     [
-        (AuthorisationNeeded("token_refused"), "AUTH_ERROR token_refused"),
-        (ProviderRefused("not_found"), "FETCH_ERROR not_found"),
-        (ProviderUnreachable("timeout"), "FETCH_ERROR timeout"),
+        (AuthorisationNeeded("webauth_required"), "AUTH_ERROR webauth_required"),
+        (ProviderRefused("credentials_refused"), "FETCH_ERROR credentials_refused"),
+        (ProviderUnreachable("timeout", retry_after=3_600.0), "FETCH_ERROR timeout"),
         (UnexpectedAnswer("unexpected_shape"), "FETCH_ERROR unexpected_shape"),
         (RuntimeError("a defect"), "INTERNAL_ERROR internal_error"),
     ],
@@ -359,6 +269,64 @@ async def test_what_the_provider_did_not_do_is_the_reason(
     assert await world.accounts(consumer_id) == {}
     if not ending.startswith("AUTH_ERROR"):
         assert await world.sync(consumer_id) == "SUCCESS"
+
+
+@pytest.mark.parametrize(
+    ("method", "status"),
+    [
+        ("refresh", "AUTH_ERROR"),
+        ("connection", "AUTH_ERROR"),
+        ("accounts", "FETCH_ERROR"),
+        ("transactions", "FETCH_ERROR"),
+    ],
+)
+async def test_a_connection_that_the_provider_does_not_know_is_for_the_person_to_make_anew(
+    world: World, method: str, status: str
+) -> None:
+    consumer_id, connection_id, _ = await with_rows(world, "r1")
+    world.bank.fail(method, ProviderRefused("not_found"))
+    assert await world.sync(consumer_id) == f"{status} not_found"
+    (row,) = world.live()["data_connections"]
+    assert row.status == ("AUTH_ERROR" if status == "AUTH_ERROR" else "CONNECTED")
+
+
+# A token that is not valid any more
+
+
+@pytest.mark.parametrize("method", ["refresh", "connection", "accounts", "transactions"])
+async def test_a_token_that_ended_is_renewed_and_the_run_goes_on(any_world: World, method: str) -> None:
+    consumer_id, _, _ = await with_rows(any_world, "r1")
+    any_world.bank.fail(method, AuthorisationNeeded("token_refused"))
+    assert await any_world.sync(consumer_id) == "SUCCESS"
+    assert len(any_world.bank.asked("renew_user")) == 1
+    assert await any_world.sync(consumer_id) == "SUCCESS"
+    assert len(any_world.bank.asked("renew_user")) == 1
+    assert set(await any_world.held(await any_world.only_account(consumer_id))) == {"r1"}
+
+
+async def test_a_new_token_that_is_refused_too_is_for_the_person(world: World) -> None:
+    consumer_id, _, _ = await with_rows(world, "r1")
+    world.bank.fail("accounts", AuthorisationNeeded("token_refused"), times=2)
+    assert await world.sync(consumer_id) == "AUTH_ERROR token_refused"
+    assert len(world.bank.asked("renew_user")) == 1
+    assert (await world.state(the_connections_stream(world))).status == "AUTH_ERROR"
+
+
+async def test_a_token_of_a_user_who_is_gone_is_for_the_person(world: World) -> None:
+    consumer_id, _, _ = await with_rows(world, "r1")
+    world.bank.users.clear()
+    world.bank.fail("connection", AuthorisationNeeded("token_refused"))
+    assert await world.sync(consumer_id) == "AUTH_ERROR token_refused"
+    assert len(world.bank.asked("create_user")) == 1, "nobody is made anew without the person"
+
+
+async def test_a_token_that_cannot_be_renewed_now_is_no_word_about_the_person(world: World) -> None:
+    consumer_id, _, _ = await with_rows(world, "r1")
+    world.bank.fail("accounts", AuthorisationNeeded("token_refused"))
+    world.bank.fail("renew_user", ProviderUnreachable("timeout"))
+    assert await world.sync(consumer_id) == "FETCH_ERROR timeout"
+    assert (await world.state(the_connections_stream(world))).status == "CONNECTED"
+    assert await world.sync(consumer_id) == "SUCCESS"
 
 
 async def test_a_failure_midway_writes_no_row_and_keeps_the_watermark(any_world: World) -> None:
@@ -461,7 +429,7 @@ async def test_a_sync_that_processes_died_of_is_not_tried_for_ever(world: World)
         raise asyncio.CancelledError
 
     for _ in range(ATTEMPTS_MAX):
-        world.bank.during("refresh", dies)
+        world.bank.during("accounts", dies)
         with pytest.raises(asyncio.CancelledError):
             await run_sync(world.services, stream, sync_id)
     assert await world.ending(stream, sync_id) == "pending"
@@ -502,6 +470,20 @@ async def test_a_worker_that_another_overtook_ends_nothing(any_world: World) -> 
     await run_sync(any_world.services, stream, sync_id)
     assert (await any_world.names(stream)).count("SyncSucceeded") == 1
     assert len(await any_world.held(await any_world.only_account(consumer_id))) == 1
+
+
+async def test_two_workers_that_begin_at_once_are_two_attempts(world: World) -> None:
+    consumer_id, _, _ = await with_rows(world, "r1")
+    stream, sync_id = await world.request_sync(consumer_id)
+    begun = []
+
+    async def another_begins() -> None:
+        begun.append(await start(world.restarted().services, stream, sync_id))
+
+    world.log.after(SyncStarted, another_begins)
+    begun.append(await start(world.services, stream, sync_id))
+    attempts = [run.attempt for run in begun if run is not None]
+    assert len(set(attempts)) == len(attempts)
 
 
 async def test_the_failure_of_a_worker_that_another_overtook_does_not_end_the_sync(world: World) -> None:

@@ -9,10 +9,9 @@ import pytest
 
 from application import data_connections, providers, syncs
 from application.authorisations import complete
-from application.execute import Plan, execute, load
 from application.refusals import IdempotencyKeyReused
 from application.synchronise import run_sync
-from domain.data_connection import INTERNAL, DataSync, SyncRequested
+from domain.data_connection import SyncRequested
 from domain.refusals import (
     NoConnectedProvider,
     NotFound,
@@ -88,19 +87,16 @@ async def test_of_two_requests_at_once_one_is_refused(any_world: World) -> None:
     assert len(any_world.live()["pending_syncs"]) == 1
 
 
-async def test_an_internal_refresh_is_no_reason_to_refuse(world: World) -> None:
+async def test_a_refresh_that_nobody_asked_for_is_no_reason_to_refuse(world: World) -> None:
     consumer_id, connection_id, _ = await world.connected()
-    stream = world.connection_stream(consumer_id, connection_id)
+    requested: list[str] = []
 
-    async def refresh() -> Plan:
-        loaded = await load(world.services, stream)
-        fact = SyncRequested(
-            sync_id=world.services.ids.uuid(), data_syncs=(DataSync("d1", "BANK_ACCOUNT"),), origin=INTERNAL
-        )
-        return Plan(loaded, ((loaded, (fact,)),))
+    async def meanwhile() -> None:
+        requested.extend(await requested_types(world, consumer_id))
 
-    await execute(world.services, world.asks(), refresh)
-    assert await requested_types(world, consumer_id) == list(ALL)
+    world.bank.during("accounts", meanwhile)
+    await world.refresh(world.connection_stream(consumer_id, connection_id))
+    assert requested == list(ALL)
 
 
 async def test_a_type_that_the_connection_is_not_there_for_is_refused(world: World) -> None:

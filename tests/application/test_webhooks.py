@@ -8,14 +8,15 @@ from typing import Any
 
 import pytest
 
-from application import data_connections, providers, syncs
+from application import data_connections, providers
 from application.ports import Delivery, LogUnavailable, Push, PushForged, PushUnreadable
-from application.synchronise import Synchroniser, run_sync
+from application.synchronise import Synchroniser
 from application.webhooks import Webhooks
-from domain.data_connection import INTERNAL, SyncSucceeded
+from domain.data_connection import CLIENT, WEBHOOK, ConnectionDisconnected, SyncSucceeded
 from domain.refusals import NotFound
 from tests.application.bank import credentials
 from tests.application.inbox import MemoryInbox
+from tests.application.stories import ends, settled
 from tests.application.world import BI, TENANT, World
 
 HINTED = {**credentials(), "webhook_secret": "hush"}
@@ -73,17 +74,12 @@ class Hooked:
         while tasks := list(self.webhooks._looking.values()):
             await asyncio.gather(*tasks)
 
-    async def requested(self) -> list[str]:
-        """The origins of the syncs that were requested."""
-        return [
-            fact.origin
-            for fact in await self.world.facts(self.stream)
-            if type(fact).__name__ == "SyncRequested"
-        ]
+    def looked(self) -> list[str]:
+        """Why the connection was looked at, each time."""
+        return [end.origin for end in ends(self.world, self.stream)]
 
-    async def run(self) -> None:
-        for stream, sync_id in await self.world.read_models.pending_syncs():
-            await run_sync(self.world.services, stream, sync_id)
+    async def rows(self) -> set[str]:
+        return set(await self.world.held(await self.world.only_account(self.consumer)))
 
 
 @pytest.fixture
@@ -91,89 +87,131 @@ async def hooked(world: World) -> Hooked:
     return await Hooked(world).prepare()
 
 
-async def test_a_push_leads_to_a_sync_of_all_that_was_requested(hooked: Hooked) -> None:
+async def test_a_push_leads_to_one_look_at_all_there_is(hooked: Hooked) -> None:
     await hooked.push(b"1")
-    assert await hooked.requested() == [INTERNAL]
-    ((stream, sync_id),) = hooked.world.requested
-    assert stream == hooked.stream
-    (fact,) = [f for f in await hooked.world.facts(stream) if type(f).__name__ == "SyncRequested"]
-    assert [sync.data_type for sync in fact.data_syncs] == list(syncs.ALL)
-    await run_sync(hooked.world.services, stream, sync_id)
-    assert await hooked.world.ending(stream, sync_id) == "SUCCESS"
-    assert list(await hooked.world.held(await hooked.world.only_account(hooked.consumer))) == ["1"]
+    assert hooked.looked() == [WEBHOOK]
+    assert await hooked.rows() == {"1"}
     assert hooked.inbox.left == set()
-    actors = {r.actor for r in await hooked.world.lasting.log.facts(stream) if r.name == "SyncRequested.1"}
-    assert actors == {"webhook"}
+    names = await hooked.world.names(hooked.stream)
+    assert "SyncRequested" not in names and "SyncStarted" not in names
+    assert "data_syncs" not in hooked.world.live()
+    (actor,) = {r.actor for r in hooked.world.everything() if r.name == "SyncSucceeded.1"}
+    assert actor == "webhook"
+
+
+async def test_a_push_that_brings_nothing_new_leaves_one_fact(hooked: Hooked) -> None:
+    await hooked.push(b"1")
+    head = await hooked.world.log.head()
+    await hooked.push(b"2")
+    assert await hooked.world.log.head() == head + 1
 
 
 async def test_what_a_push_leads_to_asks_the_bank_for_nothing_new(hooked: Hooked) -> None:
     """Else it would push again, for ever."""
     await hooked.push(b"1")
-    await hooked.run()
     assert hooked.world.bank.asked("refresh") == []
     await hooked.world.sync(hooked.consumer)
     assert len(hooked.world.bank.asked("refresh")) == 1
 
 
-async def test_many_pushes_of_a_few_seconds_lead_to_one_sync(hooked: Hooked) -> None:
+async def test_many_pushes_of_a_few_seconds_lead_to_one_look(hooked: Hooked) -> None:
     for number in range(20):
         await hooked.push(b"%d" % number, settle=False)
     await hooked.settle()
-    assert await hooked.requested() == [INTERNAL]
+    assert hooked.looked() == [WEBHOOK]
     await hooked.push(b"more")
-    assert await hooked.requested() == [INTERNAL], "one that is queued will see it too"
+    assert hooked.looked() == [WEBHOOK, WEBHOOK]
 
 
 async def test_a_push_that_comes_again_does_nothing(hooked: Hooked) -> None:
     await hooked.push(b"1")
-    await hooked.run()
-    head = await hooked.world.log.head()
+    head, asked = await hooked.world.log.head(), len(hooked.world.bank.calls)
     for _ in range(3):
         await hooked.push(b"1")
-    assert await hooked.world.log.head() == head
+    assert (await hooked.world.log.head(), len(hooked.world.bank.calls)) == (head, asked)
 
 
-@pytest.mark.parametrize("origin", ["client", "internal"])
-async def test_a_push_during_a_sync_leads_to_one_more_after_it(hooked: Hooked, origin: str) -> None:
-    """What it tells of may have come after the sync had read it."""
+@pytest.mark.parametrize("origin", [CLIENT, WEBHOOK])
+async def test_a_push_during_a_run_leads_to_one_more_look_after_it(hooked: Hooked, origin: str) -> None:
+    """What it tells of may have come after the run had read it."""
     world = hooked.world
+    synchroniser = Synchroniser(world.services)
 
     async def push_now() -> None:
         world.bank.row("2318", "late")
         await hooked.push(b"2", settle=False)
         for _ in range(50):
             await asyncio.sleep(0)
-        assert len(await hooked.requested()) == 1, "never two that nobody asked for"
+        assert len(world.bank.asked("transactions")) == 1, "never two runs at once"
 
-    if origin == "client":
-        stream, sync_id = await world.request_sync(hooked.consumer)
-    else:
-        await hooked.push(b"1")
-        ((stream, sync_id),) = world.requested
     # All was read by then.
     world.log.before(SyncSucceeded, push_now)
-    await run_sync(world.services, stream, sync_id)
+    if origin == CLIENT:
+        await world.request_sync(hooked.consumer)
+    else:
+        await hooked.push(b"1")
+    await settled(synchroniser)
     await hooked.settle()
-    assert await hooked.requested() == [origin, INTERNAL]
-    await hooked.run()
-    assert set(await world.held(await world.only_account(hooked.consumer))) == {"1", "late"}
+    assert hooked.looked() == [origin, WEBHOOK]
+    assert await hooked.rows() == {"1", "late"}
 
 
-async def test_a_client_is_never_refused_for_it_and_nothing_is_doubled(hooked: Hooked) -> None:
-    world = hooked.world
+async def test_a_push_while_a_sync_is_queued_joins_it(hooked: Hooked) -> None:
+    stream, sync_id = await hooked.world.request_sync(hooked.consumer)
     await hooked.push(b"1")
-    stream, sync_id = await world.request_sync(hooked.consumer)
-    assert await hooked.requested() == [INTERNAL, "client"]
-    pending = list(await world.read_models.pending_syncs())
-    await asyncio.gather(*(run_sync(world.services, *each) for each in pending))
-    assert {await world.ending(*each) for each in pending} == {"SUCCESS"}
-    account = await world.only_account(hooked.consumer)
-    assert list(await world.held(account)) == ["1"]
+    assert hooked.looked() == [] and hooked.inbox.left == set()
+    assert await hooked.world.names(stream) == [
+        *("ConnectionRequested", "AuthorisationStarted", "ConnectionConnected", "SyncRequested")
+    ]
+    assert (await hooked.world.state(stream)).pending[0].sync_id == sync_id
+
+
+async def test_a_client_is_never_refused_for_a_push_and_nothing_is_doubled(hooked: Hooked) -> None:
+    world = hooked.world
+    synchroniser = Synchroniser(world.services)
+
+    async def a_client_comes() -> None:
+        await world.request_sync(hooked.consumer)
+
+    world.bank.during("transactions", a_client_comes)
+    await hooked.push(b"1")
+    await settled(synchroniser)
+    assert hooked.looked() == [WEBHOOK, CLIENT]
+    assert {row.status for row in world.live()["data_syncs"]} == {"SUCCESS"}
+    assert await hooked.rows() == {"1"}
     assert world.live() == world.rebuilt()
-    assert (await world.state(stream)).pending == ()
+    assert (await world.state(hooked.stream)).pending == ()
 
 
-async def test_the_synchroniser_runs_the_syncs_of_a_connection_one_after_the_other(hooked: Hooked) -> None:
+async def test_a_look_that_another_run_overtook_is_repeated(hooked: Hooked) -> None:
+    """Another process does not see our lock."""
+    world, other = hooked.world, hooked.world.restarted()
+
+    async def overtaken() -> None:
+        world.bank.row("2318", "late")
+        assert await other.sync(hooked.consumer) == "SUCCESS"
+
+    world.bank.during("accounts", overtaken)
+    await hooked.push(b"1")
+    assert hooked.looked() == [CLIENT, WEBHOOK]
+    assert await hooked.rows() == {"1", "late"}
+    assert hooked.inbox.left == set()
+
+
+async def test_a_look_that_was_overtaken_for_good_is_not_repeated_for_ever(hooked: Hooked) -> None:
+    world = hooked.world
+
+    async def disconnected() -> None:
+        args = (world.services, world.asks(), hooked.consumer, hooked.connection)
+        await data_connections.change(*args, status="DISCONNECTED")
+
+    world.bank.during("accounts", disconnected)
+    await hooked.push(b"1")
+    assert hooked.looked() == [] and hooked.inbox.left == set()
+    assert isinstance((await world.facts(hooked.stream))[-1], ConnectionDisconnected)
+
+
+async def test_the_synchroniser_runs_what_is_about_one_connection_one_after_the_other(hooked: Hooked) -> None:
     world = hooked.world
     synchroniser = Synchroniser(world.services)
     reading: list[str] = []
@@ -186,12 +224,14 @@ async def test_the_synchroniser_runs_the_syncs_of_a_connection_one_after_the_oth
         reading.append("ended")
 
     world.bank.during("accounts", first_reads)
-    await hooked.push(b"1")
     await world.request_sync(hooked.consumer)
-    await asyncio.gather(*synchroniser._tasks.values())
+    while not reading:
+        await asyncio.sleep(0)
+    await hooked.push(b"1")
+    await settled(synchroniser)
     assert reading == ["begun", "ended"]
     assert len(world.bank.asked("accounts")) == 2
-    assert list(await world.held(await world.only_account(hooked.consumer))) == ["1"]
+    assert await hooked.rows() == {"1"}
 
 
 async def test_what_is_forged_garbled_or_of_strangers_changes_nothing(hooked: Hooked) -> None:
@@ -215,7 +255,7 @@ async def test_a_push_about_a_user_is_about_their_connections(hooked: Hooked) ->
     state = await hooked.world.state(hooked.stream)
     hooked.reader.about = {"user": state.provider_user, "whole_user": True}
     await hooked.push(b"1")
-    assert await hooked.requested() == [INTERNAL]
+    assert hooked.looked() == [WEBHOOK]
 
 
 async def test_another_tenants_pushes_find_nothing_here(hooked: Hooked) -> None:
@@ -225,7 +265,7 @@ async def test_another_tenants_pushes_find_nothing_here(hooked: Hooked) -> None:
     assert await hooked.webhooks.tenant_of(BI, endpoint) == "other"
     await hooked.webhooks.receive("other", BI, endpoint, "SYNCED", (), b"1")
     await hooked.settle()
-    assert await hooked.requested() == []
+    assert hooked.looked() == []
 
 
 async def test_without_a_secret_every_push_is_refused(hooked: Hooked) -> None:
@@ -264,12 +304,12 @@ async def test_nothing_is_fetched_that_may_not_be_fetched_any_more(hooked: Hooke
 async def test_a_crash_forgets_no_push_that_was_acknowledged(hooked: Hooked) -> None:
     await hooked.push(b"1", settle=False)
     await hooked.webhooks.stop()
-    assert await hooked.requested() == []
+    assert hooked.looked() == []
     next_life = Hooked(hooked.world.restarted(), hooked.inbox)
     next_life.stream = hooked.stream
     await next_life.webhooks.start()
     await next_life.settle()
-    assert await next_life.requested() == [INTERNAL] and hooked.inbox.left == set()
+    assert next_life.looked() == [WEBHOOK] and hooked.inbox.left == set()
     await next_life.webhooks.stop()
 
 
@@ -284,7 +324,7 @@ async def test_a_lost_inbox_is_filled_from_log_and_secrets(hooked: Hooked) -> No
     assert await next_life.webhooks.tenant_of(BI, endpoint) == TENANT
     assert (await next_life.webhooks.registration(TENANT, BI)).endpoint == endpoint
     await next_life.push(b"1")
-    assert await next_life.requested() == [INTERNAL] and next_life.inbox.indexed
+    assert next_life.looked() == [WEBHOOK] and next_life.inbox.indexed
 
 
 async def test_an_inbox_that_is_away_keeps_nobody_from_connecting(world: World) -> None:
@@ -298,7 +338,7 @@ async def test_a_push_waits_for_a_log_that_is_away(hooked: Hooked) -> None:
     await hooked.push(b"1", settle=False)
     hooked.world.log.fail_read(hooked.stream)
     await hooked.settle()
-    assert await hooked.requested() == [INTERNAL]
+    assert hooked.looked() == [WEBHOOK]
     hooked.world.log.fail_read("provider")
     with pytest.raises(LogUnavailable):
         await hooked.push(b"2")

@@ -30,19 +30,30 @@ from adapters.keys.secrets import SqliteSecretStore
 from adapters.read_models.memory import MemoryGeneration
 from application import authorisations, consumers, data_connections, providers, syncs
 from application.execute import Outcome, Services, load
-from application.ports import Append, Appended, Conflict, Context, KeyDestroyed, KeyMissing, LogUnavailable
-from application.synchronise import run_sync
+from application.ports import (
+    Append,
+    Appended,
+    Booking,
+    Conflict,
+    Context,
+    KeyDestroyed,
+    KeyMissing,
+    LogUnavailable,
+)
+from application.synchronise import run_refresh, run_sync
 from domain import consumer, streams
-from domain.consumer_account import Known, TransactionsFetched
+from domain.consumer_account import BookingUndone, Known, TransactionsFetched
+from domain.data_connection import SCHEDULE
 from domain.fact import Recorded
+from domain.pending import Pendings
 from domain.provider import BUDGET_INSIGHT
 from domain.transactions import Transaction
 from projections import catch_up as projecting
-from projections import directory, transactions
-from projections.accounts import key_of
+from projections import directory, health, transactions
 from projections.models import ALL_TABLES
 from projections.stalled import STALLED
 from tests.application.bank import ScriptedBank, credentials
+from tests.application.inbox import MemoryInbox
 
 BI = BUDGET_INSIGHT.name
 TENANT = "acme"
@@ -272,18 +283,25 @@ class FoldedReadModels:
     async def is_stalled(self, tenant: str, consumer_id: str) -> bool:
         return self.rows.get(STALLED, tenant, consumer_id) is not None
 
-    async def known(self, tenant: str, account_id: str, references: Sequence[str]) -> Mapping[str, Known]:
+    async def known(self, tenant: str, source_id: str, references: Sequence[str]) -> Mapping[str, Known]:
         self.asked_known.append(list(references))
-        known, key = {}, key_of(account_id)
-        for reference in references:
-            booked = next(
-                iter(self.rows.find(transactions.TRANSACTIONS, "by_reference", key, reference)), None
-            )
-            held = booked or self.rows.get(transactions.PENDING, key, reference)
-            removed = self.rows.get(transactions.REMOVED, key, reference)
-            if row := held or removed:
-                known[reference] = Known(row.id, row.digest, removed=held is None)
-        return known
+        return transactions.known(self.rows, tenant, source_id, references)
+
+    async def holds_booked(self, tenant: str, source_id: str, since: int | None) -> bool:
+        return transactions.holds_booked(self.rows, tenant, source_id, since)
+
+    async def pendings(self, tenant: str, source_id: str) -> Pendings:
+        return transactions.pendings(self.rows, tenant, source_id)
+
+    async def booking(self, tenant: str, source_id: str, pending_id: bytes) -> Booking | None:
+        row = transactions.booking(self.rows, tenant, source_id, pending_id)
+        return row and Booking(row.pending_id, row.pending_reference, row.booked_id)
+
+    async def refreshes_due(self, now: datetime) -> Sequence[str]:
+        return health.refreshes_due(self.rows, now)
+
+    async def announcements_due(self, now: datetime) -> Sequence[str]:
+        return health.announcements_due(self.rows, now)
 
     async def pending_syncs(self) -> Sequence[tuple[str, str]]:
         pending = sorted(self.rows.scan(directory.PENDING_SYNCS), key=lambda row: row.position)
@@ -305,6 +323,7 @@ class Lasting:
         self.clock = VirtualClock()
         self.ids = SeededIds(seed)
         self.bank = ScriptedBank(self.clock)
+        self.asks = MemoryInbox()
         self.read_models = FoldedReadModels(source, self.clock)
         log.on_commit.append(lambda position: self.read_models.catch_up())
 
@@ -351,8 +370,10 @@ class World:
             jobs=self.jobs,
             clock=lasting.clock,
             ids=lasting.ids,
+            asks=lasting.asks,
             public_url=PUBLIC_URL,
             sync_requested=lambda stream, sync_id: self.requested.append((stream, sync_id)),
+            refresh=self.refresh,
         )
 
     def restarted(self) -> World:
@@ -433,6 +454,10 @@ class World:
         await run_sync(self.services, stream, sync_id)
         return await self.ending(stream, sync_id)
 
+    async def refresh(self, stream: str, origin: str = SCHEDULE) -> bool:
+        """Look at a connection that nobody asked about."""
+        return await run_refresh(self.services, stream, origin)
+
     # What came of it
 
     def connection_stream(self, consumer_id: str, connection_id: str) -> str:
@@ -474,18 +499,30 @@ class World:
         (account_id,) = await self.accounts(consumer_id)
         return streams.consumer_account(self.tenant, consumer_id, account_id)
 
-    async def held(self, account_stream: str) -> dict[str, Transaction]:
-        """An account's rows as the log alone tells them, by reference. One that is told twice is a defect."""
+    async def held(self, source_stream: str) -> dict[str, Transaction]:
+        """A source's rows as the log alone tells them, by reference. What cannot follow upon what was said is a defect."""
         rows: dict[str, Transaction] = {}
-        for fact in await self.facts(account_stream):
-            if isinstance(fact, TransactionsFetched):
-                for _, row in fact.added.rows():
-                    assert row.reference not in rows, f"{row.reference} was added twice"
-                    rows[row.reference] = row
-                for _, row in fact.modified.rows():
-                    rows[row.reference] = row
-                for reference in fact.removed.references:
-                    del rows[reference]
+        gone: dict[str, Transaction] = {}
+        for fact in await self.facts(source_stream):
+            match fact:
+                case TransactionsFetched():
+                    for _, row in fact.added.rows():
+                        assert row.reference not in rows | gone, f"{row.reference} was added twice"
+                        rows[row.reference] = row
+                    for _, row in fact.restored.rows():
+                        del gone[row.reference]
+                        rows[row.reference] = row
+                    for _, row in fact.modified.rows():
+                        assert row.reference in rows, f"{row.reference} was modified and is not there"
+                        rows[row.reference] = row
+                    for reference in (
+                        *fact.removed.references,
+                        *fact.booked.pending_references,
+                        *fact.expired.references,
+                    ):
+                        gone[reference] = rows.pop(reference)
+                case BookingUndone():
+                    rows[fact.pending_reference] = gone.pop(fact.pending_reference)
         return rows
 
     def live(self) -> dict[str, list[Any]]:

@@ -30,13 +30,15 @@ def an_account(reference: str = "2318", *, exponent: int = 2, currency: str = "E
 
 
 class Pauses:
-    """Stands in for sleeping: remembers how long it would have taken."""
+    """Stands in for sleeping: remembers how long it would have taken, and the time that it is then."""
 
     def __init__(self) -> None:
         self.taken: list[float] = []
+        self.now = 0.0
 
     async def __call__(self, seconds: float) -> None:
         self.taken.append(seconds)
+        self.now += seconds
 
 
 @pytest.fixture
@@ -48,13 +50,17 @@ def pauses() -> Pauses:
 async def gateway_to(pauses: Pauses) -> AsyncIterator[GatewayTo]:
     opened: list[BudgetInsightGateway] = []
 
-    def make(base_url: str | None, *, reply_seconds: float = 5.0) -> BudgetInsightGateway:
+    def make(
+        base_url: str | None, *, reply_seconds: float = 5.0, requests_per_minute: int = 600
+    ) -> BudgetInsightGateway:
         opened.append(
             BudgetInsightGateway(
                 base_url=base_url,
                 webview_url=base_url,
+                requests_per_minute=requests_per_minute,
                 retries=Retries(sleep=pauses),
                 reply_seconds=reply_seconds,
+                time=lambda: pauses.now,
             )
         )
         return opened[-1]

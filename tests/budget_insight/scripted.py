@@ -33,6 +33,10 @@ class Bank:
     def answers(self, *steps: Step) -> None:
         self._steps = list(steps)
 
+    def answers_then(self, *steps: Step) -> None:
+        """These, after what it was told before."""
+        self._steps += steps
+
     @property
     def targets(self) -> list[str]:
         return [f"{asked.method} {asked.target}" for asked in self.asked]

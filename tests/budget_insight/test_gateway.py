@@ -8,6 +8,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from aiohttp import web
 
+from adapters.budget_insight.client import WALK_PAUSE
 from adapters.budget_insight.gateway import BudgetInsightGateway
 from application.ports import (
     AuthorisationNeeded,
@@ -18,7 +19,7 @@ from application.ports import (
     ProviderUser,
     UnexpectedAnswer,
 )
-from tests.budget_insight.conftest import CREDENTIALS, USER, GatewayTo, an_account
+from tests.budget_insight.conftest import CREDENTIALS, USER, GatewayTo, Pauses, an_account
 from tests.budget_insight.scripted import Asked, Bank, as_bytes, as_json, error, page, row
 
 CONNECTION = {
@@ -33,10 +34,15 @@ BEARER = "Bearer SECRET-TOKEN"
 
 
 async def pages_of(
-    gateway: ProviderGateway, *accounts: str, since: datetime | None = None
+    gateway: ProviderGateway,
+    *accounts: str,
+    since: datetime | None = None,
+    booked_since: int | None = None,
 ) -> list[ObservedPage]:
     observed = [an_account(account) for account in accounts]
-    pages = gateway.transactions(CREDENTIALS, USER, accounts=observed, updated_since=since)
+    pages = gateway.transactions(
+        CREDENTIALS, USER, accounts=observed, updated_since=since, booked_since=booked_since
+    )
     return [page async for page in pages]
 
 
@@ -46,20 +52,34 @@ def rows_of(pages: list[ObservedPage]) -> list[tuple[str, str]]:
 
 async def test_a_user_is_made_with_the_tenants_credentials(gateway: BudgetInsightGateway, bank: Bank) -> None:
     bank.answers(
-        as_json({"auth_token": "Zr0", "type": "permanent", "id_user": 7301, "expires_in": None, "new": 1})
+        as_json({"auth_token": "Zr0", "type": "permanent", "id_user": 7301, "expires_in": None, "new": 1}),
+        as_json({"id": 7301}),
     )
     assert await gateway.create_user(CREDENTIALS) == ProviderUser(reference="7301", token="Zr0")
     body = {"client_id": "12345", "client_secret": "SECRET-CLIENT"}
-    assert bank.asked == [Asked("POST", "/2.0/auth/init", None, body)]
+    assert bank.asked == [
+        Asked("POST", "/2.0/auth/init", None, body),
+        Asked("GET", "/2.0/users/me", "Bearer Zr0", None),
+    ]
+
+
+async def test_a_token_of_somebody_else_is_refused(gateway: BudgetInsightGateway, bank: Bank) -> None:
+    bank.answers(as_json({"auth_token": "Zr0", "type": "permanent", "id_user": 7301}), as_json({"id": 7302}))
+    with pytest.raises(UnexpectedAnswer, match="foreign_token"):
+        await gateway.create_user(CREDENTIALS)
+    bank.answers(as_json({"access_token": "Kp8"}), as_json({"id": 7302}))
+    with pytest.raises(UnexpectedAnswer, match="foreign_token"):
+        await gateway.renew_user(CREDENTIALS, USER)
 
 
 async def test_a_temporary_token_is_made_permanent(gateway: BudgetInsightGateway, bank: Bank) -> None:
     bank.answers(
         as_json({"auth_token": "temp_xxx", "type": "temporary", "id_user": "42"}),
         as_json({"token": "perm_yyy"}),
+        as_json({"id": "42"}),
     )
     assert await gateway.create_user(CREDENTIALS) == ProviderUser(reference="42", token="perm_yyy")
-    assert bank.targets == ["POST /2.0/auth/init", "POST /2.0/auth/token/access"]
+    assert bank.targets == ["POST /2.0/auth/init", "POST /2.0/auth/token/access", "GET /2.0/users/me"]
     assert bank.asked[1].body["code"] == "temp_xxx"
 
 
@@ -181,8 +201,17 @@ async def test_a_refresh_that_cannot_be_is_an_error(gateway: BudgetInsightGatewa
     bank.answers(error("SCARequired", 400))
     with pytest.raises(AuthorisationNeeded):
         await gateway.refresh(CREDENTIALS, USER, "512")
-    bank.answers(web.Response(status=503), error("conflict", 409))
-    await gateway.refresh(CREDENTIALS, USER, "512")
+    # Each that arrives is a visit to the bank: it is for the caller to count them, and to ask again.
+    bank.answers(web.Response(status=503))
+    with pytest.raises(ProviderUnreachable):
+        await gateway.refresh(CREDENTIALS, USER, "512")
+    assert len(bank.targets) == 2
+
+
+async def test_a_person_who_is_there_may_be_asked(gateway: BudgetInsightGateway, bank: Bank) -> None:
+    bank.answers(as_json(CONNECTION))
+    await gateway.refresh(CREDENTIALS, USER, "512", attended=True)
+    assert bank.targets == ["PUT /2.0/users/me/connections/512?psu_requested=true"]
 
 
 async def test_accounts_are_read_disabled_and_deleted_ones_too(
@@ -193,8 +222,7 @@ async def test_accounts_are_read_disabled_and_deleted_ones_too(
         b' "balance": 12345678901234567.89, "currency": {"id": "EUR", "precision": 2},'
         b' "type": "checking", "last_update": "2026-03-01 06:12:44"},'
         b' {"id": 2319, "balance": 250000, "currency": {"id": "JPY", "precision": 0}, "type": {"name": "card"},'
-        b' "last_update": "2026-03-01 06:12:44", "disabled": "2026-03-01 06:12:44"},'
-        b' {"id": 2320, "id_connection": 513}], "total": 3}'
+        b' "last_update": "2026-03-01 06:12:44", "disabled": "2026-03-01 06:12:44"}], "total": 2}'
     )
     bank.answers(as_json(CONNECTION), as_bytes(accounts))
     first, second = await gateway.accounts(CREDENTIALS, USER, "512")
@@ -210,23 +238,56 @@ async def test_no_account_is_no_accounts(gateway: BudgetInsightGateway, bank: Ba
     assert await gateway.accounts(CREDENTIALS, USER, "512") == []
 
 
-async def test_an_account_of_somebody_else_is_not_read(gateway: BudgetInsightGateway, bank: Bank) -> None:
-    bank.answers(as_json(CONNECTION), as_json({"accounts": [{"id": 2318, "id_user": 7302}]}))
+@pytest.mark.parametrize("of", [{"id_user": 7302}, {"id_connection": 513}])
+async def test_an_account_of_somebody_else_is_not_read(
+    gateway: BudgetInsightGateway, bank: Bank, of: dict[str, int]
+) -> None:
+    bank.answers(as_json(CONNECTION), as_json({"accounts": [{"id": 2317}, {"id": 2318, **of}]}))
     with pytest.raises(UnexpectedAnswer) as refused:
         await gateway.accounts(CREDENTIALS, USER, "512")
     assert refused.value.reason == "foreign_account"
 
 
+async def test_an_account_that_is_shown_twice_is_one_or_none(
+    gateway: BudgetInsightGateway, bank: Bank
+) -> None:
+    account = {"id": 2318, "balance": 1, "last_update": "2026-03-01 06:12:44"}
+    bank.answers(as_json(CONNECTION), as_json({"accounts": [account, account]}))
+    assert len(await gateway.accounts(CREDENTIALS, USER, "512")) == 1
+    bank.answers(as_json(CONNECTION), as_json({"accounts": [account, {**account, "balance": 2}]}))
+    with pytest.raises(UnexpectedAnswer) as refused:
+        await gateway.accounts(CREDENTIALS, USER, "512")
+    assert refused.value.reason == "conflicting_rows"
+
+
+async def test_a_list_of_accounts_that_may_not_be_the_whole_is_no_list(
+    gateway: BudgetInsightGateway, bank: Bank
+) -> None:
+    bank.answers(as_json(CONNECTION), as_json({"accounts": [{"id": 2318}], "total": 2}))
+    with pytest.raises(ProviderUnreachable) as refused:
+        await gateway.accounts(CREDENTIALS, USER, "512")
+    assert refused.value.reason == "list_moved"
+
+
+async def test_a_connection_that_shows_the_source_of_another_is_not_read(
+    gateway: BudgetInsightGateway, bank: Bank
+) -> None:
+    bank.answers(as_json({**CONNECTION, "sources": [{"id": 733, "id_connection": 513}]}))
+    with pytest.raises(UnexpectedAnswer) as refused:
+        await gateway.connection(CREDENTIALS, USER, "512")
+    assert refused.value.reason == "foreign_source"
+
+
 async def test_all_rows_are_read_account_by_account(gateway: BudgetInsightGateway, bank: Bank) -> None:
     bank.answers(
         page([row(1), row(2)], next="/2.0/users/me/accounts/2318/transactions?limit=1000&cursor=W3s%3D+/"),
-        page([row(2), row(9, 77)], next=f"{bank.url}/2.0/users/me/accounts/2318/transactions?cursor=b"),
+        page([row(2), row(6)], next=f"{bank.url}/2.0/users/me/accounts/2318/transactions?cursor=b"),
         page([row(3)], next=None),
         page([row(4, 2319, last_update="2026-10-25 02:30:00"), row(5, 2319, last_update=None)]),
     )
     pages = await pages_of(gateway, "2318", "2319")
     assert rows_of(pages) == [
-        *(("2318", "1"), ("2318", "2"), ("2318", "2"), ("2318", "3")),
+        *(("2318", "1"), ("2318", "2"), ("2318", "2"), ("2318", "6"), ("2318", "3")),
         *(("2319", "4"), ("2319", "5")),
     ]
     assert bank.targets == [
@@ -236,8 +297,31 @@ async def test_all_rows_are_read_account_by_account(gateway: BudgetInsightGatewa
         "GET /2.0/users/me/accounts/2319/transactions?limit=1000&all=&filter=date",
     ]
     assert {asked.token for asked in bank.asked} == {BEARER}
-    assert pages[0].last_update == datetime(2026, 2, 28, 4, 48, 12, tzinfo=UTC)
-    assert pages[3].last_update == datetime(2026, 10, 25, 0, 30, tzinfo=UTC)
+    touched = [transaction.touched_at for page in pages for _, transaction in page.rows]
+    assert touched[0] == datetime(2026, 2, 28, 4, 48, 12, tzinfo=UTC)
+    assert touched[-2:] == [datetime(2026, 10, 25, 0, 30, tzinfo=UTC), None]
+
+
+async def test_a_window_is_read_account_by_account_by_the_day_of_booking(
+    gateway: BudgetInsightGateway, bank: Bank
+) -> None:
+    bank.answers(page([row(1)]), page([row(2, 2319)]))
+    pages = await pages_of(gateway, "2318", "2319", booked_since=20_424)
+    assert rows_of(pages) == [("2318", "1"), ("2319", "2")]
+    assert bank.targets == [
+        "GET /2.0/users/me/accounts/2318/transactions?limit=1000&all=&filter=date&min_date=2025-12-02",
+        "GET /2.0/users/me/accounts/2319/transactions?limit=1000&all=&filter=date&min_date=2025-12-02",
+    ]
+
+
+@pytest.mark.parametrize("owner", [2319, 77])
+async def test_in_the_list_of_one_account_no_other_has_rows(
+    gateway: BudgetInsightGateway, bank: Bank, owner: int
+) -> None:
+    bank.answers(page([row(1), row(9, owner)]), page([row(2, 2319)]))
+    with pytest.raises(UnexpectedAnswer) as refused:
+        await pages_of(gateway, "2318", "2319")
+    assert refused.value.reason == "foreign_row"
 
 
 async def test_what_is_new_is_read_in_one_list_for_all_accounts(
@@ -269,7 +353,7 @@ async def test_links_relative_to_the_api_are_followed_below_it(gateway_to: Gatew
 async def test_a_list_ends_where_no_link_leads_on(
     gateway: BudgetInsightGateway, bank: Bank, links: dict[str, object]
 ) -> None:
-    bank.answers(as_json({"transactions": [row(1)], "_links": links, "total": 7}))
+    bank.answers(as_json({"transactions": [row(1)], "_links": links, "total": 1}))
     assert rows_of(await pages_of(gateway, "2318")) == [("2318", "1")]
     assert len(bank.asked) == 1
 
@@ -291,6 +375,49 @@ async def test_pages_smaller_than_asked_for_are_walked_while_the_total_says_so(
     assert len(bank.asked) == 3
 
 
+async def test_an_empty_page_in_the_middle_is_not_the_end(gateway: BudgetInsightGateway, bank: Bank) -> None:
+    there = "/2.0/users/me/accounts/2318/transactions?cursor="
+    bank.answers(
+        *(page([row(1)], next=f"{there}a", total=2), page([], next=f"{there}b", total=2)),
+        *(page([], next=f"{there}c", total=2), page([row(2)], total=2)),
+    )
+    assert rows_of(await pages_of(gateway, "2318")) == [("2318", "1"), ("2318", "2")]
+
+
+async def test_a_list_that_moved_is_walked_again_and_shown_once(
+    gateway: BudgetInsightGateway, bank: Bank, pauses: Pauses
+) -> None:
+    there = "/2.0/users/me/accounts/2318/transactions?cursor="
+    bank.answers(
+        # While the second page was asked for, a row came in above it.
+        *(page([row(1), row(2)], next=f"{there}a", total=3), page([row(3)], total=4)),
+        *(page([row(9), row(1)], next=f"{there}b", total=4), page([row(2), row(3, value=7)], total=4)),
+    )
+    (first, second) = await pages_of(gateway, "2318")
+    assert [row.reference for _, row in (*first.rows, *second.rows)] == ["9", "1", "2", "3"]
+    assert pauses.taken == [WALK_PAUSE]
+
+
+async def test_a_row_that_moved_down_under_the_walk_is_shown_as_it_was_and_as_it_is(
+    gateway: BudgetInsightGateway, bank: Bank
+) -> None:
+    bank.answers(
+        page([row(1), row(2)], next="/2.0/x", total=3),
+        page([row(3), row(1, date="2026-01-01", last_update="2026-03-01 00:00:00")], total=3),
+    )
+    (first, second) = await pages_of(gateway, "2318")
+    (_, was), (_, now) = first.rows[0], second.rows[1]
+    assert was.reference == now.reference == "1" and was.booked_on > now.booked_on
+    assert was.touched_at is not None and now.touched_at is not None and was.touched_at < now.touched_at
+
+
+async def test_rows_that_went_away_under_the_walk_do_not_matter_where_links_hold_the_place(
+    gateway: BudgetInsightGateway, bank: Bank
+) -> None:
+    bank.answers(page([row(1), row(2)], next="/2.0/x", total=4), page([row(3)], total=2))
+    assert len(rows_of(await pages_of(gateway, "2318"))) == 3
+
+
 async def test_without_accounts_nothing_is_asked(gateway: BudgetInsightGateway, bank: Bank) -> None:
     assert await pages_of(gateway) == []
     assert bank.asked == []
@@ -308,7 +435,7 @@ async def test_a_connection_that_is_gone_is_deleted(
 async def test_a_user_is_deleted(gateway: BudgetInsightGateway, bank: Bank) -> None:
     bank.answers(web.Response(status=204))
     await gateway.delete_user(CREDENTIALS, USER)
-    assert bank.asked == [Asked("DELETE", "/2.0/users/me", BEARER, None)]
+    assert bank.asked == [Asked("DELETE", f"/2.0/users/{USER.reference}", BEARER, None)]
 
 
 async def test_a_user_whose_token_died_is_deleted_with_another(
@@ -316,7 +443,7 @@ async def test_a_user_whose_token_died_is_deleted_with_another(
 ) -> None:
     bank.answers(error("invalidToken", 401), as_json({"access_token": "Kp8"}), web.Response(status=204))
     await gateway.delete_user(CREDENTIALS, USER)
-    assert bank.targets == ["DELETE /2.0/users/me", "POST /2.0/auth/renew", "DELETE /2.0/users/me"]
+    assert bank.targets == ["DELETE /2.0/users/7301", "POST /2.0/auth/renew", "DELETE /2.0/users/7301"]
     assert bank.asked[1].body["id_user"] == 7301 and bank.asked[2].token == "Bearer Kp8"
 
 

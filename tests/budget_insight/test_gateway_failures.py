@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from adapters.budget_insight import transport
+from adapters.budget_insight.client import WALKS_MAX
 from adapters.budget_insight.gateway import BudgetInsightGateway
 from application.ports import (
     AuthorisationNeeded,
@@ -81,7 +82,7 @@ def named(failure: ProviderError) -> tuple[type[ProviderError], str]:
         (as_bytes(b'{"id": 512, "name": "\xff\xfe"}'), "malformed"),
         (as_bytes(b"", 200), "unexpected_shape"),
         (as_json([]), "unexpected_shape"),
-        (as_json({"id": 512, "last_update": "invalid"}), None),
+        (as_json({"id": 512, "last_update": "invalid"}), "unexpected_shape"),
         (as_json({"id": 512, "last_update": 5}), "unexpected_shape"),
         (as_json({"id": 513, "id_user": 7301}), "unexpected_shape"),
         (as_json({"id": "../../x"}), "unexpected_shape"),
@@ -91,13 +92,9 @@ def named(failure: ProviderError) -> tuple[type[ProviderError], str]:
     ],
 )
 async def test_an_answer_that_cannot_be_read_is_unexpected(
-    gateway: BudgetInsightGateway, bank: Bank, answer: web.Response, reason: str | None
+    gateway: BudgetInsightGateway, bank: Bank, answer: web.Response, reason: str
 ) -> None:
     bank.answers(answer)
-    if reason is None:
-        # Of a connection only whether it was ever fetched is read, not when.
-        assert (await gateway.connection(CREDENTIALS, USER, "512")).settled
-        return
     failure = await failed(the_connection(gateway))
     assert named(failure) == (UnexpectedAnswer, reason)
     assert len(bank.asked) == 1
@@ -421,12 +418,13 @@ async def read(gateway: BudgetInsightGateway, **options: object) -> list[str]:
         as_json({"code": "noAccount"}),
     ],
 )
-async def test_no_account_is_an_empty_list(
+async def test_no_account_where_one_was_just_seen_is_not_an_empty_list(
     gateway: BudgetInsightGateway, bank: Bank, answer: web.Response
 ) -> None:
     bank.answers(answer)
-    assert await read(gateway) == []
-    assert len(bank.asked) == 2
+    assert named(await failed(read(gateway))) == (ProviderRefused, "no_account")
+    bank.answers(page([row(1)], next="/2.0/users/me/transactions?cursor=a"), error("noAccount", 409))
+    assert named(await failed(read(gateway))) == (ProviderRefused, "no_account")
 
 
 @pytest.mark.parametrize(
@@ -456,16 +454,42 @@ async def test_a_link_to_anywhere_else_is_not_followed(
 
 async def test_a_link_that_comes_again_ends_the_walk(gateway: BudgetInsightGateway, bank: Bank) -> None:
     there, back = "/2.0/users/me/transactions?cursor=a", "/2.0/users/me/transactions?cursor=b"
-    bank.answers(page([row(1)], next=there), page([row(2)], next=back), page([row(3)], next=there))
+    for _ in range(WALKS_MAX):
+        bank.answers_then(page([row(1)], next=there), page([row(2)], next=back), page([row(3)], next=there))
     assert named(await failed(read(gateway))) == (UnexpectedAnswer, "repeated_link")
-    assert len(bank.asked) == 3
+    assert len(bank.asked) == 3 * WALKS_MAX
 
 
+async def test_a_page_that_comes_again_under_another_link_is_not_walked_past(
+    gateway: BudgetInsightGateway, bank: Bank
+) -> None:
+    async def the_last_again(request: web.Request) -> web.StreamResponse:
+        shown = row(1) if "cursor" not in request.query else row(2)
+        return page([shown], next=f"/2.0/users/me/transactions?cursor={len(bank.asked)}", total=9)
+
+    bank.answers(the_last_again)
+    assert named(await failed(read(gateway))) == (UnexpectedAnswer, "repeated_page")
+    assert len(bank.asked) == 3 * WALKS_MAX
+
+
+async def test_a_page_that_came_twice_once_costs_another_walk(
+    gateway: BudgetInsightGateway, bank: Bank
+) -> None:
+    there = "/2.0/users/me/transactions?cursor="
+    bank.answers(
+        *(page([row(1)], next=f"{there}a"), page([row(1)], next=f"{there}b")),
+        *(page([row(1)], next=f"{there}a"), page([row(2)])),
+    )
+    assert await read(gateway, accounts=[an_account()]) == ["1", "2"]
+
+
+@pytest.mark.parametrize("empty", [False, True])
 async def test_links_for_ever_end_somewhere(
-    gateway: BudgetInsightGateway, bank: Bank, monkeypatch: pytest.MonkeyPatch
+    gateway: BudgetInsightGateway, bank: Bank, monkeypatch: pytest.MonkeyPatch, empty: bool
 ) -> None:
     async def another(request: web.Request) -> web.StreamResponse:
-        return page([row(1)], next=f"/2.0/users/me/transactions?cursor={len(bank.asked)}")
+        number = len(bank.asked)
+        return page([] if empty else [row(number)], next=f"/2.0/users/me/transactions?cursor={number}")
 
     monkeypatch.setattr("adapters.budget_insight.client.PAGES_MAX", 20)
     bank.answers(another)
@@ -475,13 +499,22 @@ async def test_links_for_ever_end_somewhere(
 
 @pytest.mark.parametrize(
     "then",
-    [error("bug", 500), html(200), error("noAccount", 409), error("forbidden", 403), page([{"id": 1}])],
+    [error("bug", 500), html(200), error("forbidden", 403), page([{"id": 2}]), page([row(1)], total=2)],
 )
 async def test_an_error_midway_is_never_a_short_result(
     gateway: BudgetInsightGateway, bank: Bank, then: web.Response
 ) -> None:
     bank.answers(page([row(1)], next="/2.0/users/me/transactions?cursor=a"), then)
-    pages = gateway.transactions(CREDENTIALS, USER, accounts=[an_account()], updated_since=None)
+    pages = gateway.transactions(CREDENTIALS, USER, accounts=[an_account()])
+    # Nothing of a list is shown before its end.
+    await failed(anext(pages))
+
+
+async def test_an_error_in_the_second_list_leaves_the_first_as_it_was_shown(
+    gateway: BudgetInsightGateway, bank: Bank
+) -> None:
+    bank.answers(page([row(1)]), error("bug", 500))
+    pages = gateway.transactions(CREDENTIALS, USER, accounts=[an_account("2318"), an_account("2319")])
     assert [transaction.reference for _, transaction in (await anext(pages)).rows] == ["1"]
     await failed(anext(pages))
 
@@ -507,10 +540,24 @@ async def test_a_list_of_another_form_is_not_an_empty_one(
 async def test_a_list_that_shrinks_under_an_offset_is_read_again_later(
     gateway: BudgetInsightGateway, bank: Bank
 ) -> None:
-    bank.answers(
-        as_json({"transactions": [row(1), row(2)], "total": 5}),
-        as_json({"transactions": [row(4)], "total": 4}),
-    )
+    for _ in range(WALKS_MAX):
+        bank.answers_then(
+            as_json({"transactions": [row(1), row(2)], "total": 5}),
+            as_json({"transactions": [row(4)], "total": 4}),
+        )
+    assert named(await failed(read(gateway))) == (ProviderUnreachable, "list_moved")
+    assert len(bank.asked) == 2 * WALKS_MAX
+
+
+@pytest.mark.parametrize("links", [{}, {"_links": {"next": None}}])
+async def test_a_list_that_ends_early_is_no_list(
+    gateway: BudgetInsightGateway, bank: Bank, links: dict[str, object]
+) -> None:
+    async def short(request: web.Request) -> web.StreamResponse:
+        rows = [] if "offset" in request.query else [row(1), row(2), row(2)]
+        return as_json({"transactions": rows, "total": 3, **links})
+
+    bank.answers(short)
     assert named(await failed(read(gateway))) == (ProviderUnreachable, "list_moved")
 
 
@@ -519,6 +566,6 @@ async def test_nothing_secret_is_logged(
 ) -> None:
     caplog.set_level(logging.DEBUG)
     bank.answers(error("bug", 500), html(503), page([row(1)], total=9))
-    await read(gateway)
+    await failed(read(gateway))
     assert caplog.records
     assert "SECRET" not in caplog.text and "://" not in caplog.text

@@ -23,7 +23,7 @@ from application.ports import (
     ProviderUser,
 )
 from domain import money
-from domain.transactions import Transaction, date_of
+from domain.transactions import Transaction, date_of, day_of
 from tests.budget_insight.conftest import CREDENTIALS, GatewayTo
 
 NOW = datetime(2026, 3, 16, 8, 0, tzinfo=UTC)
@@ -47,6 +47,11 @@ class Simulated:
             read = await answer.read()
             return _exact(read) if read else None
 
+    async def revoke(self, user: ProviderUser) -> None:
+        bearer = {"Authorization": f"Bearer {user.token}"}
+        async with self._session.delete(f"{self.url}/2.0/auth/token", headers=bearer) as answer:
+            assert answer.status == 204
+
     async def log_in(self, user: ProviderUser, login: str, **options: Any) -> dict[str, list[str]]:
         """What the bank says to the browser when it sends the person back."""
         url = await self.gateway.authorisation_url(
@@ -67,11 +72,18 @@ class Simulated:
         return await self.gateway.accounts(CREDENTIALS, user, connection)
 
     async def rows(
-        self, user: ProviderUser, accounts: Sequence[ObservedAccount], since: datetime | None = None
+        self,
+        user: ProviderUser,
+        accounts: Sequence[ObservedAccount],
+        since: datetime | None = None,
+        *,
+        booked_since: int | None = None,
     ) -> dict[str, dict[str, Transaction]]:
         """By account and reference, and each row once."""
         found: dict[str, dict[str, Transaction]] = {account.reference: {} for account in accounts}
-        pages = self.gateway.transactions(CREDENTIALS, user, accounts=accounts, updated_since=since)
+        pages = self.gateway.transactions(
+            CREDENTIALS, user, accounts=accounts, updated_since=since, booked_since=booked_since
+        )
         async for page in pages:
             for account, transaction in page.rows:
                 assert transaction.reference not in found[account]
@@ -172,36 +184,136 @@ async def test_increments_bring_what_was_touched_and_nothing_twice(simulated: Si
     assert not any(row.deleted for row in again.values())
 
 
-async def test_pages_that_move_while_they_are_read_lose_nothing(
+class Meddling:
+    """Lets something happen at the bank before a page of transactions is put together, and counts the pages."""
+
+    def __init__(self) -> None:
+        self.pages = 0
+        self.before: Callable[[int], Awaitable[Any]] | None = None
+
+    @property
+    def fault(self) -> Any:
+        @web.middleware
+        async def meddled(request: web.Request, handler: Any) -> web.StreamResponse:
+            if request.path.endswith("/transactions"):
+                self.pages += 1
+                if self.before is not None:
+                    await self.before(self.pages)
+            return await handler(request)
+
+        return meddled
+
+
+async def test_pages_that_move_while_they_are_read_are_read_again_until_they_stand_still(
     served: Serves, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("adapters.budget_insight.client.ROWS_MAX", 7)
-    simulated = await served()
+    meddling = Meddling()
+    simulated = await served(faults=[meddling.fault])
     user, connection = await simulated.connected("salaried")
     accounts = await simulated.accounts(user, connection)
     truth = (await simulated.control("GET", "logins/salaried"))["accounts"][0]
     webids = [row["webid"] for row in truth["transactions"]]
-    rows: dict[str, Transaction] = {}
-    pages = simulated.gateway.transactions(CREDENTIALS, user, accounts=accounts, updated_since=None)
-    number = 0
-    async for page in pages:
-        assert len(page.rows) <= 7
-        rows |= {transaction.reference: transaction for _, transaction in page.rows}
-        if (number := number + 1) <= 5:
+
+    async def move(page: int) -> None:
+        if 1 < page <= 6:
             await simulated.control(
                 "POST", f"logins/salaried/accounts/{truth['account']}/transactions",
-                date="2026-03-15", value="-1.10", wording=f"MOVED {number}",
+                date="2026-03-15", value="-1.10", wording=f"MOVED {page}",
             )  # fmt: skip
-            await simulated.control("DELETE", f"logins/salaried/transactions/{webids[number]}")
+            await simulated.control("DELETE", f"logins/salaried/transactions/{webids[page]}")
+            await simulated.control(
+                "PATCH", f"logins/salaried/transactions/{webids[-page]}", date="2026-03-14"
+            )
+
+    meddling.before = move
+    rows = await simulated.rows(user, accounts)
+    meddling.before = None
     monkeypatch.undo()
-    after = await simulated.rows(user, accounts)
-    new = {
-        reference
-        for held in after.values()
-        for reference, row in held.items()
-        if row.wording and "MOVED" in row.wording
+    assert rows == await simulated.rows(user, accounts)
+    wordings = [row.wording for held in rows.values() for row in held.values()]
+    assert sum("MOVED" in (wording or "") for wording in wordings) == 5
+
+
+async def test_pages_that_never_stand_still_are_no_list(
+    served: Serves, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("adapters.budget_insight.client.ROWS_MAX", 7)
+    meddling = Meddling()
+    simulated = await served(faults=[meddling.fault])
+    user, connection = await simulated.connected("salaried")
+    accounts = await simulated.accounts(user, connection)
+    truth = (await simulated.control("GET", "logins/salaried"))["accounts"][0]
+
+    async def move(page: int) -> None:
+        await simulated.control(
+            "POST", f"logins/salaried/accounts/{truth['account']}/transactions",
+            date="2026-03-15", value="-1.10", wording=f"MOVED {page}",
+        )  # fmt: skip
+
+    meddling.before = move
+    for options in ({}, {"updated_since": NOW - timedelta(days=900)}, {"booked_since": 0}):
+        pages = simulated.gateway.transactions(CREDENTIALS, user, accounts=accounts, **options)
+        with pytest.raises(ProviderUnreachable) as refused:
+            await anext(pages)
+        assert refused.value.reason == "list_moved"
+
+
+async def test_rows_touched_while_an_increment_is_read_are_in_it_once_and_as_they_are(
+    served: Serves, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("adapters.budget_insight.client.ROWS_MAX", 7)
+    meddling = Meddling()
+    simulated = await served(faults=[meddling.fault])
+    user, connection = await simulated.connected("salaried")
+    accounts = await simulated.accounts(user, connection)
+    truth = (await simulated.control("GET", "logins/salaried"))["accounts"][0]
+    webids = [row["webid"] for row in truth["transactions"]]
+    path = "logins/salaried/transactions"
+    for webid in webids[:30]:
+        await simulated.control("PATCH", f"{path}/{webid}", wording="Corrigé")
+    await simulated.control("POST", "clock", advance_seconds=60)
+
+    async def touch(page: int) -> None:
+        if page == 3:
+            for webid in webids[28:40]:
+                await simulated.control("PATCH", f"{path}/{webid}", wording="Encore")
+
+    meddling.before = touch
+    since = NOW - timedelta(seconds=1)
+    touched = await simulated.rows(user, accounts, since)
+    said = [row.wording for held in touched.values() for row in held.values()]
+    assert said.count("Encore") == 12 and said.count("Corrigé") == 28
+    newest = max(row.touched_at for held in touched.values() for row in held.values() if row.touched_at)
+    assert newest == NOW + timedelta(seconds=60)
+
+
+async def test_a_window_holds_what_was_booked_in_it_deleted_rows_too(simulated: Simulated) -> None:
+    user, connection = await simulated.connected("salaried")
+    accounts = await simulated.accounts(user, connection)
+    truth = (await simulated.control("GET", "logins/salaried"))["accounts"][0]
+    gone = max(truth["transactions"], key=lambda row: row["date"])["webid"]
+    await simulated.control("DELETE", f"logins/salaried/transactions/{gone}")
+    everything = await simulated.rows(user, accounts)
+    since = day_of((NOW - timedelta(days=90)).date())
+    window = await simulated.rows(user, accounts, booked_since=since)
+    assert window == {
+        account: {reference: row for reference, row in rows.items() if row.booked_on >= since}
+        for account, rows in everything.items()
     }
-    assert {reference for held in after.values() for reference in held} - new <= set(rows)
+    assert any(row.deleted for rows in window.values() for row in rows.values())
+    assert sum(map(len, window.values())) < sum(map(len, everything.values()))
+
+
+@pytest.mark.parametrize("login", ["salaried", "pending"])
+async def test_each_row_says_when_it_was_first_seen_and_last_touched(
+    simulated: Simulated, login: str
+) -> None:
+    user, connection = await simulated.connected(login)
+    rows = await simulated.rows(user, await simulated.accounts(user, connection))
+    seen = [row for held in rows.values() for row in held.values()]
+    assert seen and all(row.seen_at is not None and row.seen_at <= NOW for row in seen)
+    assert all(row.touched_at is not None and row.seen_at <= row.touched_at <= NOW for row in seen)
 
 
 @pytest.mark.parametrize(
@@ -273,12 +385,15 @@ async def test_a_recreated_account_is_found_disabled_beside_the_deleted_one(simu
 
 
 @pytest.mark.parametrize("status", [400, 409])
-async def test_without_an_enabled_account_there_are_no_rows(served: Serves, status: int) -> None:
+async def test_rows_of_accounts_that_were_taken_away_are_not_none(served: Serves, status: int) -> None:
     simulated = await served(no_account_status=status)
     user, connection = await simulated.connected("salaried")
     accounts = await simulated.accounts(user, connection)
     await simulated.control("POST", f"connections/{connection}/recreate")
-    assert not any((await simulated.rows(user, accounts, NOW - timedelta(days=400))).values())
+    with pytest.raises(ProviderRefused) as refused:
+        await simulated.rows(user, accounts, NOW - timedelta(days=400))
+    assert refused.value.reason == "no_account"
+    assert all(account.disabled or account.deleted for account in await simulated.accounts(user, connection))
 
 
 async def test_a_connection_of_another_user_is_not_found(simulated: Simulated) -> None:
@@ -304,8 +419,30 @@ async def test_a_connection_and_a_user_are_deleted_once_and_for_all(simulated: S
     assert refused.value.reason == "not_found"
     for _ in range(2):
         await simulated.gateway.delete_user(CREDENTIALS, user)
-    with pytest.raises(AuthorisationNeeded):
+
+
+async def test_a_user_who_was_deleted_there_is_known_by_the_refusal_of_another_token(
+    simulated: Simulated,
+) -> None:
+    user, connection = await simulated.connected("salaried")
+    await simulated.gateway.delete_user(CREDENTIALS, user)
+    with pytest.raises(AuthorisationNeeded) as needed:
         await simulated.gateway.connection(CREDENTIALS, user, connection)
+    assert needed.value.reason == "token_refused"
+    with pytest.raises(ProviderRefused) as refused:
+        await simulated.gateway.renew_user(CREDENTIALS, user)
+    assert refused.value.reason == "not_found"
+
+
+async def test_a_token_that_was_revoked_is_made_good_by_another(simulated: Simulated) -> None:
+    user, connection = await simulated.connected("salaried")
+    await simulated.revoke(user)
+    with pytest.raises(AuthorisationNeeded) as needed:
+        await simulated.gateway.connection(CREDENTIALS, user, connection)
+    assert needed.value.reason == "token_refused"
+    renewed = await simulated.gateway.renew_user(CREDENTIALS, user)
+    assert renewed.reference == user.reference and renewed.token != user.token
+    assert (await simulated.gateway.connection(CREDENTIALS, renewed, connection)).settled
 
 
 async def test_a_bank_that_stumbles_is_read_all_the_same(served: Serves) -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.budget_insight.times import to_day, to_paris, to_utc
+from adapters.budget_insight.times import from_day, to_day, to_paris, to_utc
 
 EACH_FORM = {
     "2026-01-15 12:00:00": datetime(2026, 1, 15, 11, 0, tzinfo=UTC),
@@ -61,6 +61,7 @@ def test_a_time_survives_the_way_to_paris_and_back_or_comes_an_hour_early(naive:
 def test_a_watermark_is_written_in_paris_time_whatever_zone_it_is_in() -> None:
     tokyo = timezone(timedelta(hours=9))
     assert to_paris(datetime(2026, 7, 15, 19, 0, tzinfo=tokyo)) == "2026-07-15 12:00:00"
+    assert to_paris(datetime(999, 1, 1, tzinfo=UTC)).startswith("0999-01-01 00:")
     with pytest.raises(ValueError):
         to_paris(datetime(2026, 7, 15, 19, 0))
 
@@ -69,6 +70,7 @@ def test_a_civil_date_is_never_shifted() -> None:
     assert to_day("1970-01-01") == 0
     assert to_day("2026-10-25") == 20_751
     assert to_day("2026-10-25 00:00:00") == 20_751
+    assert from_day(20_751) == "2026-10-25" and from_day(to_day("0987-01-02")) == "0987-01-02"
     for text in ("2026-13-01", "20261025", "2026-10-25 02:00:00", "2026-10-25\n", "2026-W01-1"):
         with pytest.raises(ValueError):
             to_day(text)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 import msgspec
@@ -11,7 +11,7 @@ import pytest
 from adapters.budget_insight import payloads, states, translate
 from application.ports import ObservedAccount, ObservedConnection, UnexpectedAnswer
 from domain.consumer_account import CHECKING, CREDIT_CARD, LOAN, SAVINGS, UNKNOWN_KIND
-from domain.transactions import Transaction, batch_of, day_of
+from domain.transactions import Transaction, batch_of, date_of, day_of
 from tests.budget_insight import scripted
 
 SYNCED = "2026-03-01 06:12:46"
@@ -24,7 +24,7 @@ def a_connection(**given: Any) -> ObservedConnection:
 
 def an_account(**given: Any) -> ObservedAccount:
     row = {"id": 2318, "id_connection": 512, "currency": {"id": "EUR", "precision": 2}, **given}
-    return translate.account(row, connection="512", bank_name="Banque")
+    return translate.account(row, user="7301", connection="512", bank_name="Banque")
 
 
 def a_transaction(exponent: int = 2, **given: Any) -> Transaction:
@@ -81,11 +81,74 @@ class TestConnections:
     def test_an_error_without_a_state_counts(self) -> None:
         assert a_connection(error="SCARequired").reason == "sca_required"
 
-    def test_a_source_in_error_counts_unless_it_is_disabled(self) -> None:
-        sources = [{"state": None}, {"state": "bug"}]
-        assert a_connection(last_update=SYNCED, sources=sources).reason == "provider_bug"
-        sources = [{"state": "bug", "disabled": SYNCED}, {"state": None}]
-        assert a_connection(last_update=SYNCED, sources=sources).reason is None
+    def test_a_source_in_error_beside_one_that_is_well_shows_and_stops_nothing(self) -> None:
+        sources = [{"state": None}, {"state": "SCARequired"}, {"state": "bug"}, {"state": "BUG"}]
+        observed = a_connection(last_update=SYNCED, sources=sources)
+        assert (observed.reason, observed.needs_person, observed.settled) == (None, False, True)
+        assert observed.failing_sources == ("provider_bug", "sca_required")
+
+    def test_a_source_that_is_disabled_does_not_count(self) -> None:
+        observed = a_connection(
+            last_update=SYNCED, sources=[{"state": "bug", "disabled": SYNCED}, {"state": None}]
+        )
+        assert observed.reason is None and observed.failing_sources == ()
+        observed = a_connection(
+            last_update=SYNCED, sources=[{"state": "bug"}, {"state": None, "disabled": SYNCED}]
+        )
+        assert observed.reason == "provider_bug" and observed.failing_sources == ()
+
+    def test_a_connection_that_has_a_state_has_no_failing_sources_beside_it(self) -> None:
+        sources = [{"state": "bug"}, {"state": None}]
+        observed = a_connection(state="SCARequired", last_update=SYNCED, sources=sources)
+        assert (observed.reason, observed.failing_sources) == ("sca_required", ())
+        observed = a_connection(active=False, last_update=SYNCED, sources=sources)
+        assert (observed.reason, observed.failing_sources) == ("inactive", ())
+
+    def test_a_source_still_validating_is_not_waited_for_while_another_is_well(self) -> None:
+        sources = [{"state": "validating"}, {"state": None}]
+        observed = a_connection(last_update=SYNCED, sources=sources)
+        assert observed.settled and observed.failing_sources == ("validating",)
+
+    def test_a_source_still_validating_is_waited_for_while_none_is_well(self) -> None:
+        sources = [{"state": "bug"}, {"state": "validating"}]
+        assert not a_connection(last_update=SYNCED, sources=sources).settled
+        # What only the person can put right is said at once.
+        sources = [{"state": "validating"}, {"state": "decoupled"}]
+        observed = a_connection(last_update=SYNCED, sources=sources)
+        assert observed.settled and observed.reason == "decoupled"
+
+    def test_a_source_that_was_never_fetched_is_not_well(self) -> None:
+        observed = a_connection(last_update=None, sources=[{"state": None}, {"state": "SCARequired"}])
+        assert observed.settled and observed.reason == "sca_required"
+        observed = a_connection(last_update=None, sources=[{"state": None}])
+        assert not observed.settled and observed.reason is None
+        sources = [{"state": None, "last_update": SYNCED}, {"state": "SCARequired"}]
+        observed = a_connection(last_update=None, sources=sources)
+        assert observed.settled and observed.reason is None and observed.failing_sources == ("sca_required",)
+
+    def test_a_source_of_another_connection_is_refused(self) -> None:
+        assert a_connection(last_update=SYNCED, sources=[{"id_connection": "512"}]).settled
+        with pytest.raises(UnexpectedAnswer) as refused:
+            a_connection(last_update=SYNCED, sources=[{"id_connection": 513}])
+        assert refused.value.reason == "foreign_source"
+
+    def test_it_was_fetched_when_it_or_a_source_of_it_was_fetched_last(self) -> None:
+        assert a_connection(last_update=SYNCED).fetched_at == datetime(2026, 3, 1, 5, 12, 46, tzinfo=UTC)
+        sources = [
+            {"last_update": "2026-03-02 01:00:00"},
+            {"last_update": "2026-03-01 23:00:00"},
+            {"last_update": "2026-03-09 00:00:00", "disabled": SYNCED},
+        ]
+        observed = a_connection(last_update=SYNCED, sources=sources)
+        assert observed.fetched_at == datetime(2026, 3, 2, tzinfo=UTC)
+        assert a_connection(last_update=None).fetched_at is None
+        assert not a_connection(last_update="0000-00-00 00:00:00").settled
+
+    @pytest.mark.parametrize("given", ["invalid", "2026-13-01 00:00:00", "0001-01-01 00:00:00"])
+    def test_a_time_that_cannot_be_read_is_no_time_of_fetching(self, given: str) -> None:
+        for fields in ({"last_update": given}, {"sources": [{"access_expire": given}]}):
+            with pytest.raises(UnexpectedAnswer):
+                a_connection(**fields)
 
     def test_of_two_sources_in_error_the_one_for_a_person_counts(self) -> None:
         sources = [{"state": "bug"}, {"state": "SCARequired"}, {"state": "websiteUnavailable"}]
@@ -175,6 +238,13 @@ class TestAccounts:
             ({"id": "EUR", "precision": -1}, "EUR", 2),
             ({"id": "EUR", "precision": 19}, "EUR", 2),
             ({"id": "EUR", "precision": True}, "EUR", 2),
+            ({"id": "EUR", "precision": 0}, "EUR", 2),
+            ({"id": "eur", "precision": 4}, "EUR", 2),
+            ({"id": "HUF", "precision": 0}, "HUF", 2),
+            ({"id": "JPY", "precision": 2}, "JPY", 0),
+            ({"id": "BHD", "precision": 2}, "BHD", 3),
+            ({"id": "XRP", "precision": 6}, "XRP", 6),
+            ({"id": "BTC", "precision": 19}, "BTC", 2),
             ("usd", "USD", 2),
             (None, "XXX", 2),
             ({}, "XXX", 2),
@@ -211,6 +281,13 @@ class TestAccounts:
             "loan": {"rate": "1.25"},
             "currency": {"id": "BTC", "precision": 8},
         }
+
+    @pytest.mark.parametrize("given", [{"id_user": 7302}, {"id_connection": 513}, {"id_connection": "5120"}])
+    def test_one_of_somebody_else_or_of_another_connection_is_refused(self, given: dict[str, Any]) -> None:
+        assert an_account(id_user="7301", id_connection=None).connection == "512"
+        with pytest.raises(UnexpectedAnswer) as refused:
+            an_account(**given)
+        assert refused.value.reason == "foreign_account"
 
     def test_disabled_and_deleted_are_times_that_are_set_or_not(self) -> None:
         observed = an_account(disabled=SYNCED, deleted=None)
@@ -300,17 +377,53 @@ class TestTransactions:
         stored = msgspec.msgpack.encode(batch_of([(b"\0" * 16, row)]))
         batch = msgspec.msgpack.decode(stored, type=type(batch_of([(b"\0" * 16, row)])))
         ((_, again),) = batch.rows()
-        assert again == row and again.digest() == row.digest()
+        assert again == msgspec.structs.replace(row, seen_at=None, touched_at=None)
+        assert again.digest() == row.digest()
 
-    def test_rows_of_others_are_left_out(self) -> None:
+    def test_it_says_when_it_was_first_seen_and_last_touched(self) -> None:
+        row = a_transaction(date_scraped="2026-02-28 05:48:12", last_update="2026-10-25 02:30:00")
+        assert row.seen_at == datetime(2026, 2, 28, 4, 48, 12, tzinfo=UTC)
+        assert row.touched_at == datetime(2026, 10, 25, 0, 30, tzinfo=UTC)
+        same = a_transaction(date_scraped=None, last_update="2026-03-01 00:00:00")
+        assert same.digest() == row.digest()
+
+    @pytest.mark.parametrize("nothing", [None, "", "0000-00-00 00:00:00"])
+    def test_it_may_not_say_when(self, nothing: str | None) -> None:
+        row = a_transaction(date_scraped=nothing, last_update=nothing)
+        assert row.seen_at is None and row.touched_at is None
+
+    def test_its_days_may_be_any_of_the_calendar(self) -> None:
+        assert date_of(a_transaction(date="0001-01-01").booked_on) == date(1, 1, 1)
+        assert date_of(a_transaction(date="9999-12-31").booked_on) == date(9999, 12, 31)
+        assert a_transaction(vdate="0000-00-00").value_on is None
+
+    def test_in_the_list_of_the_user_rows_of_other_accounts_are_left_out(self) -> None:
         exponents = {"2318": 2, "2319": 2}
         assert translate.transaction(scripted.row(1, 9), account=None, exponents=exponents) is None
-        assert translate.transaction(scripted.row(1, 2319), account="2318", exponents=exponents) is None
         with pytest.raises(UnexpectedAnswer):
             translate.transaction(scripted.row(1, id_account=None), account=None, exponents=exponents)
 
+    @pytest.mark.parametrize("other", [2319, 9, "2319"])
+    def test_in_the_list_of_one_account_a_row_of_another_is_refused(self, other: Any) -> None:
+        exponents = {"2318": 2, "2319": 2}
+        with pytest.raises(UnexpectedAnswer) as refused:
+            translate.transaction(scripted.row(1, other), account="2318", exponents=exponents)
+        assert refused.value.reason == "foreign_row"
+        own = scripted.row(1, id_account=None)
+        assert translate.transaction(own, account="2318", exponents=exponents) is not None
+
     @pytest.mark.parametrize(
-        "given", [{"date": "invalid"}, {"vdate": "2026-02-30"}, {"value": "abc"}, {"id": None}, {"id": 0}]
+        "given",
+        [
+            *({"date": "invalid"}, {"vdate": "2026-02-30"}, {"value": "abc"}, {"id": None}, {"id": 0}),
+            *(
+                {"date": "10000-01-01"},
+                {"date": "2026-02-27T00:00:00+01:00"},
+                {"date": "2026-02-27 23:00:00"},
+            ),
+            *({"last_update": "invalid"}, {"last_update": 5}, {"last_update": "2026-02-30 00:00:00"}),
+            *({"date_scraped": "invalid"}, {"date_scraped": "0001-01-01 00:00:00"}),
+        ],
     )
     def test_what_cannot_be_read_is_refused(self, given: dict[str, Any]) -> None:
         with pytest.raises(UnexpectedAnswer):

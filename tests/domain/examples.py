@@ -6,8 +6,10 @@ from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any
 
+import msgspec
+
 from domain import consumer, consumer_account, data_connection
-from domain.consumer_account import AccountDetails, BalanceRefreshed, Known
+from domain.consumer_account import AccountDetails, BalanceRefreshed
 from domain.transactions import Transaction
 
 MONDAY = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
@@ -65,14 +67,23 @@ def ids() -> Any:
     return lambda: next(numbers).to_bytes(16, "big")
 
 
-def known_after(facts: tuple[Any, ...], before: dict[str, Known] | None = None) -> dict[str, Known]:
-    """What an index knows once these facts are recorded: the model that the tests compare with."""
-    known = dict(before or {})
-    for fact in facts:
-        for batch in (fact.added, fact.modified):
-            for index, reference in enumerate(batch.references):
-                known[reference] = Known(batch.id(index), batch.digest(index))
-        for index, reference in enumerate(fact.removed.references):
-            id = fact.removed.ids[index * 16 : index * 16 + 16]
-            known[reference] = Known(id, b"", removed=True)
-    return known
+def a_pending_row(reference: str = "p1", **more: Any) -> Transaction:
+    """Seen and touched on Monday, booked on day 20,000."""
+    fields = {
+        "pending": True,
+        "wording": "PAIEMENT EN COURS EPICERIE",
+        "seen_at": MONDAY,
+        "touched_at": MONDAY,
+    }
+    return a_transaction(reference, **{**fields, **more})
+
+
+def a_booked_row(reference: str = "b1", **more: Any) -> Transaction:
+    """What that pending row may have become: seen on Tuesday, a day later, in the bank's final words."""
+    fields = {"booked_on": 20_001, "seen_at": TUESDAY, "touched_at": TUESDAY}
+    return a_transaction(reference, **{**fields, **more})
+
+
+def stored(value: Any, shape: Any) -> Any:
+    """The value once it was written to disk and read back."""
+    return msgspec.msgpack.decode(msgspec.msgpack.encode(value), type=shape)

@@ -5,19 +5,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain import consumer
-from domain.consumer import Evidence
 from domain.fact import Erased
 from domain.refusals import InvalidRequest, NotFound
 from tests.domain.examples import ADA, BAKERY, folded
 
 REGISTERED = consumer.ConsumerRegistered(type=consumer.NATURAL, details=ADA)
-IBAN = Evidence(kind="iban", digest=b"1" * 32)
-
-
-def linked(account_id="a1", connection_id="c1", reference="2318", evidence=IBAN):
-    return consumer.AccountLinked(
-        account_id=account_id, connection_id=connection_id, reference=reference, evidence=evidence
-    )
 
 
 def test_a_consumer_is_registered_once():
@@ -59,35 +51,6 @@ def test_unchanged_details_are_no_news():
     assert consumer.change_details(folded(consumer, REGISTERED), ADA) == ()
 
 
-def test_an_account_keeps_its_identity_through_its_iban():
-    given = folded(consumer, REGISTERED, linked())
-    assert consumer.account_for(given, "c1", "2318", Evidence(kind="none")) == "a1"
-    assert consumer.account_for(given, "c2", "9999", IBAN) == "a1"
-    assert consumer.account_for(given, "c2", "9999", Evidence(kind="iban", digest=b"2" * 32)) is None
-
-
-def test_two_accounts_without_evidence_are_two():
-    nothing = Evidence(kind="none")
-    given = folded(consumer, REGISTERED, linked(evidence=nothing))
-    assert consumer.account_for(given, "c1", "4711", nothing) is None
-
-
-def test_a_link_said_twice_is_one():
-    given = folded(consumer, REGISTERED)
-    link = {"account_id": "a1", "connection_id": "c1", "reference": "2318", "evidence": IBAN}
-    facts = consumer.link_account(given, **link)
-    assert facts == (linked(),)
-    assert consumer.link_account(folded(consumer, *facts, state=given), **link) == ()
-
-
-def test_deleting_a_connection_undoes_its_links_only():
-    given = folded(consumer, REGISTERED, linked(), linked(connection_id="c2", reference="88"))
-    facts = consumer.unlink_connection(given, "c1", "connection_deleted")
-    left = folded(consumer, *facts, state=given)
-    assert [link.connection_id for link in left.links] == ["c2"]
-    assert consumer.unlink_connection(left, "c1", "connection_deleted") == ()
-
-
 def test_an_erased_consumer_is_gone_for_good():
     facts = consumer.erase(folded(consumer, REGISTERED))
     assert facts == (consumer.ConsumerErased(),)
@@ -97,6 +60,7 @@ def test_an_erased_consumer_is_gone_for_good():
         lambda: consumer.change_details(gone, ADA),
         lambda: consumer.register(gone, type=consumer.NATURAL, details=ADA),
         lambda: consumer.unlink_connection(gone, "c1", "x"),
+        lambda: consumer.unlink_source(gone, "a1", "a2"),
     ):
         with pytest.raises(NotFound):
             decision()

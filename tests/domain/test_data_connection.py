@@ -18,6 +18,7 @@ from domain.refusals import (
     SyncAlreadyRunning,
 )
 from tests.domain.examples import ALL, DIGEST, MONDAY, TUESDAY, a_connection, connected, folded
+from tests.domain.strategies import histories
 
 SYNCS = (dc.DataSync("s1", "BANK_ACCOUNT"), dc.DataSync("s2", "BANK_TRANSACTION"))
 STARTED = dc.AuthorisationStarted(state_digest=DIGEST, expires_at=TUESDAY)
@@ -138,27 +139,46 @@ def test_a_sync_of_a_busy_type_is_refused():
     assert refused.value.details["data_types"] == ["BANK_ACCOUNT"]
 
 
-def test_an_internal_refresh_makes_nobody_wait():
-    busy = connected(dc.SyncRequested(sync_id="y1", data_syncs=SYNCS, origin=dc.INTERNAL))
+@pytest.mark.parametrize("origin", [dc.WEBHOOK, dc.SCHEDULE, "internal"])
+def test_what_no_client_asked_for_makes_nobody_wait(origin):
+    busy = connected(dc.SyncRequested(sync_id="y1", data_syncs=SYNCS, origin=origin))
     assert dc.request_sync(busy, sync_id="y2", data_syncs=SYNCS)
+
+
+def test_whether_the_person_is_there_is_kept_until_the_sync_is_taken():
+    there = folded(
+        dc, *dc.request_sync(connected(), sync_id="y1", data_syncs=SYNCS, attended=True), state=connected()
+    )
+    assert dc.pending_sync(there, "y1").attended
+    assert not dc.pending_sync(connected(dc.SyncRequested(sync_id="y1", data_syncs=SYNCS)), "y1").attended
 
 
 def test_only_the_latest_attempt_may_end_a_sync():
     busy = connected(dc.SyncRequested(sync_id="y1", data_syncs=SYNCS))
     first = folded(dc, *dc.start_sync(busy, "y1"), state=busy)
     second = folded(dc, *dc.start_sync(first, "y1"), state=first)
-    assert dc.is_current(first, "y1", 1)
-    assert not dc.is_current(second, "y1", 1) and dc.is_current(second, "y1", 2)
+    assert dc.is_current(first, "y1", 1, first.link_epoch)
+    assert not dc.is_current(second, "y1", 1, second.link_epoch) and dc.is_current(
+        second, "y1", 2, second.link_epoch
+    )
 
 
 def test_a_sync_ends_once():
     busy = connected(dc.SyncRequested(sync_id="y1", data_syncs=SYNCS))
-    facts = dc.succeed_sync(busy, "y1", watermark=MONDAY, accounts=["2318"])
-    done = folded(dc, *facts, state=busy)
+    succeeded = dc.SyncSucceeded(sync_id="y1", watermark=MONDAY, accounts=("2318",), origin=dc.CLIENT)
+    assert dc.succeed(busy, succeeded) == (succeeded,)
+    done = folded(dc, succeeded, state=busy)
     assert done.watermark == MONDAY and done.accounts == ("2318",) and done.pending == ()
-    assert dc.succeed_sync(done, "y1", watermark=TUESDAY, accounts=[]) == ()
-    assert dc.fail_sync(done, "y1", status=dc.FETCH_ERROR, reason="x") == ()
+    assert dc.succeed(done, succeeded) == ()
+    assert dc.fail(done, dc.SyncFailed(sync_id="y1", status=dc.FETCH_ERROR, reason="x")) == ()
     assert dc.start_sync(done, "y1") == ()
+
+
+@pytest.mark.parametrize("origin", ["", dc.CLIENT, "internal", "WEBHOOK"])
+def test_only_a_refresh_may_end_what_was_never_requested(origin):
+    assert dc.succeed(connected(), dc.SyncSucceeded(sync_id="y9", origin=origin)) == ()
+    failed = dc.SyncFailed(sync_id="y9", status=dc.AUTH_ERROR, reason="x", origin=origin)
+    assert dc.fail(connected(), failed) == ()
 
 
 def test_a_failed_sync_keeps_the_watermark():
@@ -167,14 +187,33 @@ def test_a_failed_sync_keeps_the_watermark():
         dc.SyncSucceeded(sync_id="y0", watermark=MONDAY, accounts=("2318",)),
         dc.SyncRequested(sync_id="y1", data_syncs=SYNCS),
     )
-    failed = folded(dc, *dc.fail_sync(busy, "y1", status=dc.FETCH_ERROR, reason="rate_limited"), state=busy)
+    fact = dc.SyncFailed(sync_id="y1", status=dc.FETCH_ERROR, reason="rate_limited")
+    failed = folded(dc, *dc.fail(busy, fact), state=busy)
     assert (failed.watermark, failed.accounts, failed.status) == (MONDAY, ("2318",), dc.CONNECTED)
 
 
 def test_a_bank_that_wants_to_see_the_person_makes_an_auth_error():
     busy = connected(dc.SyncRequested(sync_id="y1", data_syncs=SYNCS))
-    facts = dc.fail_sync(busy, "y1", status=dc.AUTH_ERROR, reason="sca_required")
-    assert folded(dc, *facts, state=busy).status == dc.AUTH_ERROR
+    failed = dc.SyncFailed(sync_id="y1", status=dc.AUTH_ERROR, reason="sca_required")
+    facts = dc.fail(busy, failed)
+    assert facts == (failed, dc.AuthorisationFailed(reason="sca_required"))
+    after = folded(dc, *facts, state=busy)
+    assert after.status == dc.AUTH_ERROR and dc.may_be_opened(after)
+
+
+@pytest.mark.parametrize("status", [dc.FETCH_ERROR, dc.INTERNAL_ERROR])
+def test_a_failure_that_is_not_the_persons_leaves_the_connection_connected(status):
+    busy = connected(dc.SyncRequested(sync_id="y1", data_syncs=SYNCS))
+    failed = dc.SyncFailed(sync_id="y1", status=status, reason="x")
+    assert dc.fail(busy, failed) == (failed,)
+    assert folded(dc, failed, state=busy).status == dc.CONNECTED
+
+
+def test_a_connection_that_waits_for_the_person_already_is_not_failed_again():
+    busy = connected(dc.SyncRequested(sync_id="y1", data_syncs=SYNCS), dc.ReauthorisationRequested())
+    failed = dc.SyncFailed(sync_id="y1", status=dc.AUTH_ERROR, reason="sca_required")
+    assert dc.fail(busy, failed) == (failed,)
+    assert folded(dc, failed, state=busy).status == dc.AUTH_REQUIRED
 
 
 def test_a_deleted_connection_is_gone():
@@ -187,7 +226,7 @@ def test_a_deleted_connection_is_gone():
     ):
         with pytest.raises(NotFound):
             decision()
-    assert dc.succeed_sync(gone, "y1", watermark=None, accounts=[]) == ()
+    assert dc.succeed(gone, dc.SyncSucceeded(sync_id="y1")) == ()
     assert folded(dc, Erased("ConnectionRequested.1"), Erased("ConnectionDeleted.1")) == dc.Deleted()
 
 
@@ -201,13 +240,22 @@ DECISIONS = [
     lambda s: dc.request_reauthorisation(s),
     lambda s: dc.disconnect(s),
     lambda s: dc.request_sync(s, sync_id="y1", data_syncs=SYNCS),
-    lambda s: dc.succeed_sync(s, "y1", watermark=MONDAY + timedelta(1), accounts=["2318"]),
-    lambda s: dc.fail_sync(s, "y1", status=dc.AUTH_ERROR, reason="wrong_password"),
+    lambda s: dc.succeed(s, dc.SyncSucceeded(sync_id="y1", watermark=TUESDAY, accounts=("2318",))),
+    lambda s: dc.succeed(
+        s,
+        dc.SyncSucceeded(
+            sync_id="y1", fetched_at=MONDAY - timedelta(4), consent_expires_at=TUESDAY, reconciled_at=MONDAY
+        ),
+    ),
+    lambda s: dc.fail(s, dc.SyncFailed(sync_id="y1", status=dc.AUTH_ERROR, reason="wrong_password")),
+    lambda s: dc.fail(s, dc.SyncFailed(sync_id="y1", status=dc.FETCH_ERROR, reason="x", unreadable=True)),
+    lambda s: dc.announce_consent(s, MONDAY),
+    lambda s: dc.announce_silence(s, MONDAY),
     lambda s: dc.delete(s),
 ]
 
 
-@given(st.lists(st.sampled_from(DECISIONS), max_size=12), st.sampled_from(DECISIONS))
+@given(histories(st.sampled_from(DECISIONS), 12), st.sampled_from(DECISIONS))
 def test_a_request_said_twice_adds_nothing(history, decision):
     state = dc.initial
     for step in history:

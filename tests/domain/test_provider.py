@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from domain import provider
@@ -46,6 +47,60 @@ def test_auto_connect_is_off_until_it_is_asked_for():
 def test_an_unknown_setting_is_refused():
     with pytest.raises(UnsupportedSetting):
         provider.update_settings(provider.initial, provider.BUDGET_INSIGHT, {"turbo": True})
+
+
+def settings(provider_state, **changes):
+    return provider.update_settings(provider_state, provider.BUDGET_INSIGHT, changes)
+
+
+def test_a_refresh_is_due_daily_until_somebody_says_otherwise():
+    assert provider.initial.refresh_interval_hours == 24
+    assert settings(provider.initial, refresh_interval_hours=24) == ()
+    facts = settings(provider.initial, refresh_interval_hours=6)
+    assert facts == (provider.SettingsUpdated(auto_connect=False, refresh_interval_hours=6),)
+    given = folded(provider, *facts)
+    assert given.refresh_interval_hours == 6
+    assert settings(given, refresh_interval_hours=6) == ()
+
+
+def test_only_the_settings_that_are_named_change():
+    given = folded(provider, provider.SettingsUpdated(auto_connect=True, refresh_interval_hours=6))
+    assert settings(given) == ()
+    assert settings(given, auto_connect=False) == (
+        provider.SettingsUpdated(auto_connect=False, refresh_interval_hours=6),
+    )
+    assert settings(given, refresh_interval_hours=12) == (
+        provider.SettingsUpdated(auto_connect=True, refresh_interval_hours=12),
+    )
+    assert settings(given, auto_connect=True, refresh_interval_hours=6) == ()
+
+
+@pytest.mark.parametrize("hours", [0, 1, 24 * 31])
+def test_the_interval_may_be_never_or_up_to_a_month(hours):
+    given = folded(provider, *settings(provider.initial, refresh_interval_hours=hours))
+    assert given.refresh_interval_hours == hours
+
+
+@pytest.mark.parametrize("hours", [-1, 24 * 31 + 1, 2**63])
+def test_an_interval_beyond_that_is_refused_and_changes_nothing_else(hours):
+    with pytest.raises(InvalidRequest) as refused:
+        settings(provider.initial, refresh_interval_hours=hours, auto_connect=True)
+    assert list(refused.value.details) == ["settings.refresh_interval_hours"]
+
+
+def test_settings_stored_before_there_was_an_interval_mean_the_usual_one():
+    early = msgspec.msgpack.encode({"auto_connect": True})
+    fact = msgspec.msgpack.decode(early, type=provider.SettingsUpdated)
+    given = folded(provider, fact)
+    assert (given.auto_connect, given.refresh_interval_hours) == (True, 24)
+    assert settings(given, auto_connect=True) == ()
+
+
+def test_settings_and_credentials_are_independent():
+    update = provider.SettingsUpdated(auto_connect=True, refresh_interval_hours=6)
+    given = folded(provider, SET, provider.ProviderEnabled(), update)
+    assert given == folded(provider, update, SET, provider.ProviderEnabled())
+    assert given.enabled and given.credentials_reference == "r1"
 
 
 @pytest.mark.parametrize(

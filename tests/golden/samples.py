@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from adapters.event_log.mapper import SealedMapper
 from domain import consumer, consumer_account, data_connection, provider, registry, streams
 from domain.fact import Fact, Recorded
-from domain.transactions import Transaction, batch_of
+from domain.transactions import Bookings, Transaction, batch_of
 
 FOLDER = Path(__file__).parent
 
@@ -29,6 +29,7 @@ TENANT = "default"
 CONSUMER = "11111111-1111-4111-8111-111111111111"
 CONNECTION = "22222222-2222-4222-8222-222222222222"
 ACCOUNT = "33333333-3333-4333-8333-333333333333"
+SOURCE = "55555555-5555-4555-8555-555555555555"
 STREAMS = {
     "provider": streams.provider(TENANT, "budget_insight"),
     "consumer": streams.consumer(TENANT, CONSUMER),
@@ -82,6 +83,8 @@ def transaction(index: int) -> Transaction:
         wording=None if index == 6 else f"achat {index}",
         pending=index % 7 == 0,
         fields=fields,
+        seen_at=datetime(2026, 11, 1, index % 24, tzinfo=UTC) if index == 7 else None,
+        touched_at=datetime(2026, 11, 2, index % 24, tzinfo=UTC) if index in (0, 7) else None,
     )
 
 
@@ -89,7 +92,7 @@ FACTS: tuple[Fact, ...] = (
     provider.CredentialsUpdated(
         reference="a1b2c3", fields=("client_id", "client_secret", "domain"), fingerprint=bytes(range(32))
     ),
-    provider.SettingsUpdated(auto_connect=True),
+    provider.SettingsUpdated(auto_connect=True, refresh_interval_hours=6),
     provider.ProviderEnabled(),
     provider.ProviderDisabled(),
     consumer.ConsumerRegistered(type=consumer.NATURAL, details=DETAILS),
@@ -99,9 +102,16 @@ FACTS: tuple[Fact, ...] = (
         connection_id=CONNECTION,
         reference="42",
         evidence=consumer.Evidence(kind="iban", digest=bytes(range(32))),
+        source_id=SOURCE,
+        currency="EUR",
+        provider_user="7301",
     ),
     consumer.AccountUnlinked(
-        account_id=ACCOUNT, connection_id=CONNECTION, reference="42", reason="connection_deleted"
+        account_id=ACCOUNT,
+        connection_id=CONNECTION,
+        reference="42",
+        reason="connection_deleted",
+        source_id=SOURCE,
     ),
     consumer.ConsumerErased(),
     data_connection.ConnectionRequested(
@@ -123,19 +133,30 @@ FACTS: tuple[Fact, ...] = (
     data_connection.SyncRequested(
         sync_id="44444444-4444-4444-8444-444444444444",
         data_syncs=(data_connection.DataSync("55555555-5555-4555-8555-555555555555", "BANK_ACCOUNT"),),
-        origin=data_connection.INTERNAL,
+        origin="internal",
+        attended=True,
     ),
     data_connection.SyncStarted(sync_id="44444444-4444-4444-8444-444444444444", attempt=2),
     data_connection.SyncSucceeded(
         sync_id="44444444-4444-4444-8444-444444444444",
         watermark=datetime(2026, 11, 20, 9, 30, 1, 500000, UTC),
         accounts=("42", "43"),
+        origin=data_connection.SCHEDULE,
+        reconciled_at=datetime(2026, 11, 20, 9, 30, 2, tzinfo=UTC),
+        reconciled_whole_at=datetime(2026, 11, 20, 9, 30, 3, tzinfo=UTC),
+        fetched_at=datetime(2026, 11, 20, 9, 29, tzinfo=UTC),
+        consent_expires_at=datetime(2027, 5, 1, tzinfo=UTC),
+        failing_sources=("bank_unavailable",),
+        confirmed={SOURCE: datetime(2026, 11, 20, 9, 29, tzinfo=UTC)},
     ),
     data_connection.SyncFailed(
         sync_id="44444444-4444-4444-8444-444444444444",
         status=data_connection.FETCH_ERROR,
         reason="unreachable",
+        origin=data_connection.WEBHOOK,
+        unreadable=True,
     ),
+    data_connection.ConnectionSilent(last_seen_at=datetime(2026, 11, 16, 9, 29, tzinfo=UTC)),
     consumer_account.AccountDiscovered(
         connection_id=CONNECTION,
         provider="budget_insight",
@@ -157,6 +178,19 @@ FACTS: tuple[Fact, ...] = (
         added=batch_of([(index.to_bytes(16, "big"), transaction(index)) for index in range(40)]),
         modified=batch_of([(index.to_bytes(16, "big"), transaction(index)) for index in (3, 4)]),
         removed=consumer_account.Removed(ids=bytes(32), references=["900", "901"]),
+        restored=batch_of([(index.to_bytes(16, "big"), transaction(index)) for index in (7, 9)]),
+        booked=Bookings(
+            pending_ids=bytes(32),
+            pending_references=["902", "903"],
+            booked_ids=bytes(range(32)),
+            booked_references=["912", "913"],
+            rules=["link", "scored"],
+            scores=[100, 81],
+        ),
+        expired=consumer_account.Removed(ids=bytes(16), references=["904"]),
+    ),
+    consumer_account.BookingUndone(
+        pending_id=bytes(range(16)), pending_reference="902", booked_id=bytes(range(16, 32))
     ),
     consumer_account.AccountClosed(reason="connection_deleted"),
     consumer_account.AccountReopened(),

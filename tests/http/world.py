@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hmac
 import itertools
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -17,6 +19,7 @@ from application.execute import Services
 from application.ports import (
     Append,
     Appended,
+    Booking,
     Command,
     Conflict,
     ObservedConnection,
@@ -29,7 +32,11 @@ from application.webhooks import Webhooks
 from domain import registry
 from domain.consumer import ConsumerErased
 from domain.fact import Erased, Recorded
-from projections import directory
+from domain.pending import Pendings
+from projections import directory, health, models, transactions
+from projections.health import HEALTH, ConnectionCounts
+from projections.ports import Rows
+from projections.times import micros
 from tests.application.inbox import MemoryInbox
 
 NOON = datetime(2026, 3, 2, 12, 0, 0, 250_000, tzinfo=UTC)
@@ -122,7 +129,7 @@ class MemoryLog:
 
 
 class MemoryReadModels:
-    """The directory as it is projected, and whatever banking rows a test puts there."""
+    """All as it is projected, but of the Qard door's banking whatever a test puts there."""
 
     def __init__(self, log: MemoryLog) -> None:
         self.log = log
@@ -132,7 +139,7 @@ class MemoryReadModels:
         self.accounts: dict[tuple[str, str], list[tuple[str, bool, bytes, bytes]]] = {}
         self.rows_of_account: dict[str, list[bytes]] = {}
         self.asked: list[tuple[Any, ...]] = []
-        log.told = lambda recorded: directory.project(recorded, self.rows)
+        log.told = lambda recorded: models.project(recorded, self.rows)
 
     # application.ports.ReadModels
 
@@ -147,6 +154,19 @@ class MemoryReadModels:
 
     async def known(self, tenant: str, account_id: str, references: Sequence[str]) -> Mapping[str, Any]:
         return {}
+
+    async def pendings(self, tenant: str, source_id: str) -> Pendings:
+        return Pendings()
+
+    async def booking(self, tenant: str, source_id: str, pending_id: bytes) -> Booking | None:
+        held = transactions.booking(self.rows, tenant, source_id, pending_id)
+        return None if held is None else Booking(held.pending_id, held.pending_reference, held.booked_id)
+
+    async def refreshes_due(self, now: datetime) -> Sequence[str]:
+        return health.refreshes_due(self.rows, now)
+
+    async def announcements_due(self, now: datetime) -> Sequence[str]:
+        return health.announcements_due(self.rows, now)
 
     async def stream_of_connection(self, connection_id: str) -> str | None:
         return next(
@@ -209,6 +229,28 @@ class MemoryReadModels:
 
     def balances(self, tenant: str, consumer: str) -> Any:
         return sorted(row[:3] for row in self.accounts.get((tenant, consumer), []))
+
+    @contextmanager
+    def moment(self) -> Iterator[Rows]:
+        yield self.rows
+
+    def connection_counts(self, now: datetime) -> ConnectionCounts:
+        return counted(self.rows, now)
+
+
+def counted(rows: Rows, now: datetime) -> ConnectionCounts:
+    """The same by going through all of them."""
+    held = list(rows.scan(HEALTH))
+    connected = [row for row in held if row.status == "CONNECTED"]
+    left = [health.consent_left(row, now) for row in connected]
+    return ConnectionCounts(
+        by_status=dict(Counter(row.status for row in held)),
+        failing=sum(row.failures > 0 for row in connected),
+        silent=sum(
+            row.fetched_at is not None and micros(now) - row.fetched_at >= health.SILENCE for row in connected
+        ),
+        expiring=sum(days is not None and 0 <= days <= 14 * health.DAY for days in left),
+    )
 
 
 def _position(row: Any) -> tuple[int, int]:
@@ -331,8 +373,10 @@ class World:
         self.bank = AgreeableBank()
         self.clock = StandingClock()
         self.secrets = MemorySecrets()
+        self.refreshed: list[tuple[str, str]] = []
         self.made_keys: list[tuple[str, bytes]] = []
         self.readiness = Readiness(ready=True)
+        self.inbox = MemoryInbox()
         self.services = Services(
             log=self.log,
             keys=MemoryKeys(self.log),
@@ -342,9 +386,10 @@ class World:
             jobs=NoJobs(),
             clock=self.clock,
             ids=CountedIds(),
+            asks=self.inbox,
             public_url=public_url,
+            refresh=self._refresh,
         )
-        self.inbox = MemoryInbox()
         self.webhooks = Webhooks(self.services, self.inbox, {"budget_insight": BudgetInsightPushes()})
         self.http = HttpServices(
             services=self.services,
@@ -355,6 +400,10 @@ class World:
             webhooks=self.webhooks,
             scratch=MemoryRows,
         )
+
+    async def _refresh(self, stream: str, origin: str) -> bool:
+        self.refreshed.append((stream, origin))
+        return True
 
     async def _readiness(self) -> Readiness:
         return self.readiness

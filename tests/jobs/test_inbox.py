@@ -1,4 +1,4 @@
-"""The inbox as a file: what it remembers, for how long, and across restarts."""
+"""The inbox as a file: what it remembers, for how long, and across restarts; the ledger of asks that is in it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ import pytest
 
 from adapters.durable_file import CannotOpen
 from adapters.jobs.inbox import KEPT, SqliteInbox
-from application.ports import LogUnavailable
+from application.ports import AskLedger, LogUnavailable
+from tests.application.inbox import MemoryInbox
 
 AT = datetime(2026, 3, 1, 8, tzinfo=UTC)
 ONE, OTHER = b"e" * 32, b"f" * 32
@@ -28,6 +29,11 @@ def inbox(path: Path) -> Iterator[SqliteInbox]:
     inbox = SqliteInbox(path)
     yield inbox
     inbox.close()
+
+
+@pytest.fixture(params=["in memory", "as a file"])
+def ledger(request: pytest.FixtureRequest) -> AskLedger:
+    return MemoryInbox() if request.param == "in memory" else request.getfixturevalue("inbox")
 
 
 async def test_a_push_is_taken_once_at_each_endpoint(inbox: SqliteInbox) -> None:
@@ -65,6 +71,47 @@ async def test_pushes_are_forgotten_when_they_would_be_refused_for_their_age(inb
     assert not await inbox.take(ONE, b"1", [], AT + KEPT)
     assert await inbox.take(ONE, b"2", [], AT + KEPT + timedelta(seconds=1))
     assert await inbox.take(ONE, b"1", [], AT + KEPT + timedelta(seconds=1))
+
+
+async def test_each_ask_for_a_connection_counts(ledger: AskLedger) -> None:
+    later = AT + timedelta(microseconds=1)
+    for stream, at in (("s", later), ("s", AT), ("t", AT), ("s", AT)):
+        await ledger.note_ask(stream, at)
+    before = AT - timedelta(microseconds=1)
+    assert await ledger.asks_since("s", before) == [AT, AT, later]
+    assert await ledger.asks_since("s", AT) == [later]
+    assert await ledger.asks_since("s", later) == []
+    assert await ledger.asks_since("t", before) == [AT]
+    assert await ledger.asks_since("u", before) == []
+
+
+async def test_asks_are_forgotten_when_no_rule_looks_back_so_far(ledger: AskLedger) -> None:
+    always = datetime(1970, 1, 1, tzinfo=UTC)
+    await ledger.note_ask("s", AT)
+    await ledger.note_ask("t", AT + KEPT)
+    assert await ledger.asks_since("s", always) == [AT]
+    await ledger.note_ask("t", AT + KEPT + timedelta(microseconds=1))
+    assert await ledger.asks_since("s", always) == []
+    assert len(await ledger.asks_since("t", always)) == 2
+
+
+async def test_an_ask_noted_under_a_clock_that_ran_ahead_still_counts(ledger: AskLedger) -> None:
+    ahead = AT + timedelta(hours=26)
+    await ledger.note_ask("s", ahead)
+    await ledger.note_ask("s", AT)
+    assert await ledger.asks_since("s", AT - timedelta(hours=24)) == [AT, ahead]
+
+
+async def test_asks_outlive_the_process(inbox: SqliteInbox, path: Path) -> None:
+    await asyncio.gather(*(inbox.note_ask("s", AT) for _ in range(4)))
+    inbox.close()
+    with pytest.raises(LogUnavailable):
+        await inbox.asks_since("s", AT)
+    with pytest.raises(LogUnavailable):
+        await inbox.note_ask("s", AT)
+    again = SqliteInbox(path)
+    assert await again.asks_since("s", AT - timedelta(hours=24)) == [AT] * 4
+    again.close()
 
 
 async def test_it_is_private_and_for_one_service(inbox: SqliteInbox, path: Path) -> None:

@@ -19,12 +19,13 @@ from domain.consumer_account import (
     AccountDiscovered,
     AccountReopened,
     BalanceRefreshed,
+    BookingUndone,
     Known,
     TransactionsFetched,
 )
 from domain.data_connection import DataSync
 from domain.fact import Erased, Recorded
-from domain.transactions import Transaction, batch_of, day_of
+from domain.transactions import Bookings, Transaction, batch_of, day_of
 from projections.ports import Unreadable
 
 TENANT = "acme"
@@ -166,12 +167,40 @@ def modified(*rows: tuple[bytes, Transaction]) -> TransactionsFetched:
     return TransactionsFetched(modified=batch_of(rows))
 
 
+def restored(*rows: tuple[bytes, Transaction]) -> TransactionsFetched:
+    return TransactionsFetched(restored=batch_of(rows))
+
+
 def removed(*numbers: int) -> TransactionsFetched:
+    return TransactionsFetched(removed=gone(*numbers))
+
+
+def expired(*numbers: int) -> TransactionsFetched:
+    return TransactionsFetched(expired=gone(*numbers))
+
+
+def gone(*numbers: int) -> consumer_account.Removed:
+    return consumer_account.Removed(
+        ids=b"".join(map(row_id, numbers)), references=[str(number) for number in numbers]
+    )
+
+
+def booked(*pairs: tuple[int, int], rule: str = "exact", score: int = 95) -> TransactionsFetched:
+    """Pairs of a pending row's number and a booked one's."""
     return TransactionsFetched(
-        removed=consumer_account.Removed(
-            ids=b"".join(map(row_id, numbers)), references=[str(number) for number in numbers]
+        booked=Bookings(
+            pending_ids=b"".join(row_id(pending) for pending, _ in pairs),
+            pending_references=[str(pending) for pending, _ in pairs],
+            booked_ids=b"".join(row_id(number) for _, number in pairs),
+            booked_references=[str(number) for _, number in pairs],
+            rules=[rule] * len(pairs),
+            scores=[score] * len(pairs),
         )
     )
+
+
+def undone(pending: int, number: int) -> BookingUndone:
+    return BookingUndone(pending_id=row_id(pending), pending_reference=str(pending), booked_id=row_id(number))
 
 
 # Random histories
@@ -196,6 +225,21 @@ _rows = st.builds(
     wording=st.sampled_from(_WORDINGS) | st.text(max_size=20),
     pending=st.booleans() | st.just(False),
     deleted=st.sampled_from([False, False, False, True]),
+    fields=st.sampled_from([{}, {}, {"webid": "w1"}, {"webid": ""}, {"webid": 7, "country": None}]),
+    seen_at=st.none() | st.just(NOON),
+    touched_at=st.none() | st.just(NOON + DAY),
+)
+#: So few, that two sources often say the same.
+_like_rows = st.builds(
+    Transaction,
+    reference=st.sampled_from(["1", "2", "9", "10", "11", "x", "y"]),
+    booked_on=st.integers(MARCH_1 - 3, MARCH_1 + 3),
+    value_on=st.none() | st.sampled_from([MARCH_1, MARCH_1 + 40]),
+    amount=st.sampled_from([-5, None]),
+    wording=st.sampled_from(["CB", None]),
+    kind=st.sampled_from(["card", "bank"]),
+    pending=st.sampled_from([False, False, False, True]),
+    deleted=st.sampled_from([False, False, False, True]),
 )
 _minor = st.none() | st.integers(-500_00, 9_000_00)
 
@@ -203,12 +247,21 @@ _minor = st.none() | st.integers(-500_00, 9_000_00)
 @st.composite
 def histories(draw: Any, *, steps: int = 25) -> tuple[History, set[str]]:
     """A history that the aggregates could have made, and the scopes whose keys were destroyed in it."""
-    teller = Teller(draw)
-    for _ in Teller.CONSUMERS:
+    return _told(Teller(draw), draw, steps)
+
+
+@st.composite
+def families(draw: Any, *, steps: int = 40) -> tuple[History, set[str]]:
+    """The same, of one consumer whose sources are mostly one account, and often say the same."""
+    return _told(Family(draw), draw, steps)
+
+
+def _told(teller: Teller, draw: Callable[..., Any], steps: int) -> tuple[History, set[str]]:
+    for _ in teller.CONSUMERS:
         teller.move_connection()
         teller.discover()
         teller.discover()
-    for step in draw(st.lists(st.sampled_from(Teller.STEPS), min_size=steps // 2, max_size=steps)):
+    for step in draw(st.lists(st.sampled_from(teller.STEPS), min_size=steps // 2, max_size=steps)):
         step(teller)
     return teller.history, teller.destroyed
 
@@ -217,12 +270,25 @@ class Teller:
     """Tells a history step by step. A step that is not possible yet, or not any more, tells nothing."""
 
     CONSUMERS = (ADA, BOB)
+    CONNECTIONS = (1, 2)
+    SOURCES = (1, 1, 1, 2, 2, 3, 4)
+    ROWS = st.lists(_rows, min_size=1, max_size=12) | st.lists(_like_rows, min_size=1, max_size=12)
+    #: Sources in one currency: any of them may be linked to the account of another.
+    EUROPEAN = {
+        ADA: tuple(uuid(3, number) for number in (1, 2, 4)),
+        BOB: tuple(uuid(3, number) for number in (11, 12, 14)),
+    }
 
     def __init__(self, draw: Callable[..., Any]) -> None:
         self.draw = draw
         self.history = History()
         self.destroyed: set[str] = set()
         self.known: dict[str, dict[str, Known]] = {}
+        self.pending: dict[str, dict[str, tuple[bytes, Transaction]]] = {}
+        self.pairs: dict[str, list[tuple[bytes, Transaction, bytes]]] = {}
+        """Of each stream the pending rows that were ever booked under another id: id, row, and that other id."""
+        self.paired: dict[bytes, tuple[bytes, Transaction, bytes]] = {}
+        """Those of them that still are, by id."""
         self.ids = 0
         for consumer_id in self.CONSUMERS:
             self.history.add(of_consumer(consumer_id), registered())
@@ -241,11 +307,11 @@ class Teller:
             self.history.add(stream, *facts)
 
     def account(self, consumer_id: str) -> str:
-        number = self.draw(st.integers(1, 3))
+        number = self.draw(st.sampled_from(self.SOURCES))
         return of_account(uuid(3, number + 10 * self.CONSUMERS.index(consumer_id)), consumer_id)
 
     def connection(self, consumer_id: str) -> str:
-        number = self.draw(st.integers(1, 2))
+        number = self.draw(st.sampled_from(self.CONNECTIONS))
         return of_connection(uuid(2, number + 10 * self.CONSUMERS.index(consumer_id)), consumer_id)
 
     # Steps
@@ -264,7 +330,9 @@ class Teller:
                     data_connection.ConnectionConnected(reference="512", provider_user="7301"),
                     data_connection.AuthorisationFailed(reason="wrong_password"),
                     data_connection.ReauthorisationRequested(),
+                    data_connection.ConnectionConnected(reference="513", provider_user="7301"),
                     data_connection.ConsentExpiring(expires_at=NOON + DAY, days_left=1),
+                    data_connection.ConnectionSilent(last_seen_at=NOON),
                     data_connection.ConnectionDisconnected(),
                     data_connection.RequestedDataTypesChanged(data_types=ALL[:2]),
                 ]
@@ -300,27 +368,58 @@ class Teller:
             self.tell(stream, fact)
 
     def discover(self) -> None:
+        """Link a source, to an account of its own or to another's, and bring it if it is new."""
         consumer_id = self.consumer()
         stream = self.account(consumer_id)
-        account_id = streams.parse(stream).id
+        source_id = account_id = streams.parse(stream).id
+        others = self.EUROPEAN[consumer_id]
+        if source_id in others:
+            account_id = self.account_for(source_id, others)
         connection_id = streams.parse(self.connection(consumer_id)).id
         link = AccountLinked(
-            account_id=account_id, connection_id=connection_id, reference="1", evidence=Evidence(kind="none")
+            account_id=account_id,
+            connection_id=connection_id,
+            reference="1",
+            evidence=Evidence(kind="none"),
+            source_id=source_id if source_id != account_id or self.draw(st.booleans()) else "",
         )
-        self.tell(of_consumer(consumer_id), link)
+        brought: list[Any] = []
         if isinstance(self.state(consumer_account, stream), consumer_account.Undiscovered):
             kind = self.draw(st.sampled_from(["CHECKING", "SAVINGS", "CREDIT_CARD"]))
-            currency, exponent = self.draw(st.sampled_from([("EUR", 2), ("EUR", 2), ("JPY", 0), ("KWD", 3)]))
-            self.tell(stream, discovered(kind, currency, exponent, connection_id=connection_id))
+            currency, exponent = ("EUR", 2)
+            if source_id not in others:
+                currency, exponent = self.draw(st.sampled_from([("JPY", 0), ("KWD", 3)]))
+            brought.append(discovered(kind, currency, exponent, connection_id=connection_id))
+        # The link comes before what it brings, or after it.
+        if self.draw(st.booleans()):
+            self.tell(of_consumer(consumer_id), link)
+            self.tell(stream, *brought)
+        else:
+            self.tell(stream, *brought)
+            self.tell(of_consumer(consumer_id), link)
+
+    def account_for(self, source_id: str, others: Sequence[str]) -> str:
+        return self.draw(st.sampled_from([source_id, source_id, *others]))
 
     def unlink(self) -> None:
+        """Undo a link that was made at some time; by request the source is an account of its own at once."""
         consumer_id = self.consumer()
-        account_id = streams.parse(self.account(consumer_id)).id
-        connection_id = streams.parse(self.connection(consumer_id)).id
+        facts = self.history.facts_of(of_consumer(consumer_id))
+        links = [fact for fact in facts if isinstance(fact, AccountLinked)]
+        if not links:
+            return
+        link = self.draw(st.sampled_from(links))
+        by_request = link.source != link.account_id and self.draw(st.booleans())
         unlinked = AccountUnlinked(
-            account_id=account_id, connection_id=connection_id, reference="1", reason="corrected"
+            account_id=link.account_id,
+            connection_id=link.connection_id,
+            reference=link.reference,
+            reason=consumer.BY_REQUEST if by_request else "connection_deleted",
+            source_id=link.source_id,
         )
         self.tell(of_consumer(consumer_id), unlinked)
+        if by_request:
+            self.tell(of_consumer(consumer_id), msgspec.structs.replace(link, account_id=link.source))
 
     def change_account(self) -> None:
         stream = self.account(self.consumer())
@@ -356,16 +455,70 @@ class Teller:
         if not isinstance(self.state(consumer_account, stream), consumer_account.Open):
             return
         known = self.known.setdefault(stream, {})
-        rows = self.draw(st.lists(_rows, min_size=1, max_size=12))
-        facts = consumer_account.record_transactions(rows, known, self.next_id)
-        self.tell(stream, *facts)
-        for fact in facts:
-            for batch in (fact.added, fact.modified):
-                for index, reference in enumerate(batch.references):
-                    known[reference] = Known(batch.id(index), batch.digest(index))
-            for index, reference in enumerate(fact.removed.references):
-                id = fact.removed.ids[index * 16 : index * 16 + 16]
-                known[reference] = Known(id, known[reference].digest, removed=True)
+        for fact in consumer_account.record_transactions(self.draw(self.ROWS), known, self.next_id):
+            if fact.restored and self.draw(st.booleans()):
+                # As it was said earlier.
+                fact = TransactionsFetched(added=fact.restored)
+            self.tell(stream, fact)
+            self.note(stream, fact)
+
+    def note(self, stream: str, fact: TransactionsFetched) -> None:
+        """Keep what the next fact must fit to."""
+        known, pending = self.known[stream], self.pending.setdefault(stream, {})
+        for batch in (fact.added, fact.restored, fact.modified):
+            for id, row in batch.rows():
+                known[row.reference] = Known(id, row.digest())
+                self.paired.pop(id, None)
+                pending.pop(row.reference, None)
+                if row.pending:
+                    pending[row.reference] = id, row
+        booked = [reference for _, reference, _, _ in fact.booked.pairs()]
+        for reference in (*fact.removed.references, *fact.expired.references, *booked):
+            known[reference] = msgspec.structs.replace(known[reference], removed=True)
+            pending.pop(reference, None)
+
+    def end_pending(self) -> None:
+        """A pending row is booked as one that is held, or never."""
+        stream = self.account(self.consumer())
+        pending = self.pending.get(stream)
+        if not pending or not isinstance(self.state(consumer_account, stream), consumer_account.Open):
+            return
+        id, row = pending[self.draw(st.sampled_from(sorted(pending)))]
+        others = [
+            (other.id, reference)
+            for reference, other in self.known[stream].items()
+            if not other.removed and reference not in pending
+        ]
+        if others and self.draw(st.booleans()):
+            booked_id, booked_reference = self.draw(st.sampled_from(others))
+            fact = TransactionsFetched(
+                booked=Bookings(
+                    pending_ids=id,
+                    pending_references=[row.reference],
+                    booked_ids=booked_id,
+                    booked_references=[booked_reference],
+                    rules=[self.draw(st.sampled_from(["link", "exact", "scored"]))],
+                    scores=[self.draw(st.integers(0, 100))],
+                )
+            )
+            self.paired[id] = id, row, booked_id
+            self.pairs.setdefault(stream, []).append(self.paired[id])
+        else:
+            fact = TransactionsFetched(expired=consumer_account.Removed(ids=id, references=[row.reference]))
+        self.tell(stream, fact)
+        self.note(stream, fact)
+
+    def undo_booking(self) -> None:
+        """Undo a pair that was made at some time. Where it is over, the two are kept apart and nothing else."""
+        stream = self.account(self.consumer())
+        if stream in self.destroyed or not self.pairs.get(stream):
+            return
+        id, row, booked_id = pair = self.draw(st.sampled_from(self.pairs[stream]))
+        self.tell(stream, BookingUndone(pending_id=id, pending_reference=row.reference, booked_id=booked_id))
+        if self.paired.get(id) == pair:
+            del self.paired[id]
+            self.known[stream][row.reference] = Known(id, row.digest())
+            self.pending[stream][row.reference] = id, row
 
     def next_id(self) -> bytes:
         self.ids += 1
@@ -392,6 +545,25 @@ class Teller:
 
     STEPS = (
         *(discover, discover, fetch, fetch, fetch, fetch, read_balance, read_balance),
+        *(end_pending, undo_booking),
         *(move_connection, move_connection, request_sync, go_on_with_sync, go_on_with_sync),
         *(change_details, unlink, change_account, delete_account, delete_connection, erase_consumer),
+    )
+
+
+class Family(Teller):
+    """Tells of one consumer whose sources are mostly one account."""
+
+    CONSUMERS = (ADA,)
+    CONNECTIONS = (1, 2, 3)
+    SOURCES = (1, 2, 4)
+    ROWS = st.lists(_like_rows, min_size=1, max_size=8)
+
+    def account_for(self, source_id: str, others: Sequence[str]) -> str:
+        return self.draw(st.sampled_from([*[others[0]] * 4, others[1], source_id]))
+
+    STEPS = (
+        *(Teller.discover, Teller.discover, *[Teller.fetch] * 9, Teller.read_balance),
+        *(Teller.end_pending, Teller.undo_booking, *[Teller.move_connection] * 4, Teller.change_account),
+        *(Teller.unlink, Teller.delete_account),
     )

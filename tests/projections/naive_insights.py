@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import NamedTuple
 from uuid import UUID
 
-from domain.consumer_account import CASH_KINDS, TransactionsFetched
+from domain.consumer_account import CASH_KINDS
 from domain.money import write
 from domain.transactions import Transaction, date_of
 from projections import answers
@@ -18,7 +18,8 @@ from projections.kinds import type_of
 from projections.labels import label_root
 from projections.ports import Rows
 from projections.times import utc_day
-from tests.projections.examples import History, of_account
+from tests.projections import naive_merging
+from tests.projections.examples import History
 
 
 class Statement(NamedTuple):
@@ -55,14 +56,8 @@ def insights(history: History, rows: Rows, tenant: str, consumer: str) -> answer
 
 
 def _booked(history: History, account: Account) -> list[tuple[bytes, Transaction]]:
-    held: dict[str, tuple[bytes, Transaction]] = {}
-    for fact in history.facts_of(of_account(account.id, account.consumer)):
-        if isinstance(fact, TransactionsFetched):
-            for batch in (fact.added, fact.modified):
-                held |= {row.reference: (id, row) for id, row in batch.rows()}
-            for reference in fact.removed.references:
-                held.pop(reference, None)
-    return [(id, row) for id, row in held.values() if not row.pending and row.amount is not None]
+    shown = naive_merging.accounts_of(history, account.consumer)[account.id].shown
+    return [(id, row) for id, row in shown if row.amount is not None]
 
 
 def _flows(statement: Statement, from_date: str) -> list[CashFlow]:

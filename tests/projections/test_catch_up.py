@@ -12,14 +12,16 @@ from adapters.read_models.memory import MemoryGeneration
 from adapters.read_models.sqlite import SqliteGeneration
 from domain import provider, streams
 from domain.consumer import ConsumerErased
+from domain.data_connection import ConnectionDeleted, ConnectionRequested
 from domain.fact import Recorded
 from projections.catch_up import Stopped, catch_up
 from projections.directory import CONSUMERS, PROVIDERS
 from projections.ports import Unreadable
+from projections.shown import TRANSACTIONS
 from projections.stalled import STALLED, Stalled
-from projections.transactions import TRANSACTIONS
 from tests.projections.examples import (
     ADA,
+    ALL,
     BOB,
     MARCH_1,
     SAVINGS,
@@ -30,6 +32,7 @@ from tests.projections.examples import (
     discovered,
     fetched,
     of_account,
+    of_connection,
     of_consumer,
     reading,
     registered,
@@ -99,6 +102,15 @@ def test_a_stalled_consumer_who_is_erased_is_not_stalled_any_more() -> None:
     assert list(generation.rows.scan(STALLED)) == []
     assert generation.rows.get(CONSUMERS, TENANT, ADA) is None
     assert generation.rows.get(CONSUMERS, TENANT, BOB) is not None
+
+
+def test_a_connection_that_is_deleted_ends_no_stall() -> None:
+    history = History().unreadable(of_consumer())
+    history.add(of_connection(), ConnectionRequested(provider="budget_insight", data_types=ALL))
+    history.add(of_connection(), ConnectionDeleted())
+    generation = MemoryGeneration()
+    catch_up(ListSource(history.recorded), generation)
+    assert [row.consumer for row in generation.rows.scan(STALLED)] == [ADA]
 
 
 @pytest.mark.parametrize("facts_max", [1, 100])

@@ -73,6 +73,7 @@ def test_a_provider_that_nobody_set_up_is_described_and_not_enabled() -> None:
     answer = directory.provider_answer(provider.BUDGET_INSIGHT, None)
     assert (answer.enabled, answer.auto_connect, answer.available) == (False, False, True)
     assert answer.credentials_config == ["domain", "client_id", "client_secret"]
+    assert answer.refresh_interval_hours == 24
 
 
 def test_a_provider_is_as_its_tenant_set_it_up() -> None:
@@ -81,6 +82,10 @@ def test_a_provider_is_as_its_tenant_set_it_up() -> None:
     row = rows_of(history).get(PROVIDERS, TENANT, "budget_insight")
     answer = directory.provider_answer(provider.BUDGET_INSIGHT, row)
     assert (answer.enabled, answer.auto_connect) == (True, True)
+    assert (row.refresh_interval_hours, answer.refresh_interval_hours) == (24, 24)
+    history.add(stream, provider.SettingsUpdated(auto_connect=True, refresh_interval_hours=0))
+    row = rows_of(history).get(PROVIDERS, TENANT, "budget_insight")
+    assert directory.provider_answer(provider.BUDGET_INSIGHT, row).refresh_interval_hours == 0
     history.add(stream, provider.ProviderDisabled())
     assert rows_of(history).get(PROVIDERS, TENANT, "budget_insight").enabled == 0
 
@@ -172,6 +177,20 @@ def test_a_data_sync_per_type_follows_its_sync(facts: Any, status: str, reason: 
         assert (sync.status, sync.status_reason, sync.completed_at is not None) == (status, reason, is_over)
         assert (sync.requested_at, sync.data_connection_id) == ("2024-03-01 12:00:02", CONNECTION)
     assert bool(list(rows.scan(PENDING_SYNCS))) is not is_over
+
+
+@pytest.mark.parametrize(
+    "ending",
+    [
+        SyncSucceeded(sync_id=uuid(4, 7), origin="schedule"),
+        SyncFailed(sync_id=uuid(4, 7), status="FETCH_ERROR", reason="timeout", origin="webhook"),
+    ],
+)
+def test_a_refresh_that_nobody_requested_leaves_no_data_sync(ending: Any) -> None:
+    rows = rows_of(History().add(of_connection(), REQUESTED, SYNC, ending))
+    assert {row.id for row in rows.scan(DATA_SYNCS, TENANT, ADA)} == {uuid(5, 1), uuid(5, 2)}
+    assert {row.status for row in rows.scan(DATA_SYNCS, TENANT, ADA)} == {"QUEUED"}
+    assert [row.sync for row in rows.scan(PENDING_SYNCS)] == [SYNC.sync_id]
 
 
 def test_the_latest_sync_of_a_type_replaces_the_one_before() -> None:

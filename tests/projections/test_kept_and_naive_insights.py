@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -19,7 +19,7 @@ from projections.credit_insights import document
 from projections.flows import FLOWS, flow_of, sums_of
 from projections.models import fold
 from projections.ports import Rows, Table
-from projections.transactions import TRANSACTIONS
+from projections.shown import TRANSACTIONS
 from tests.projections import naive_insights
 from tests.projections.examples import (
     ADA,
@@ -30,6 +30,7 @@ from tests.projections.examples import (
     ListSource,
     a_row,
     discovered,
+    families,
     fetched,
     histories,
     modified,
@@ -51,7 +52,7 @@ def assert_as_naive(history: History, rows: Rows) -> None:
 
 
 @settings(max_examples=150)
-@given(histories(steps=40), st.integers(1, 40), st.integers(1, 30), st.booleans())
+@given(histories(steps=40) | families(), st.integers(1, 40), st.integers(1, 30), st.booleans())
 def test_the_document_is_what_all_rows_say_at_every_moment(
     told: Any, seen: int, facts_max: int, building: bool
 ) -> None:
@@ -149,6 +150,13 @@ class CountingRows(MemoryRows):
 
     def find(self, table: Table, index: str, *values: Any) -> Iterator[Any]:
         for row in super().find(table, index, *values):
+            self.touched[table.name] += 1
+            yield row
+
+    def among(
+        self, table: Table, *prefix: Any, values: Sequence[Any], index: str | None = None
+    ) -> Iterator[Any]:
+        for row in super().among(table, *prefix, values=values, index=index):
             self.touched[table.name] += 1
             yield row
 

@@ -31,6 +31,7 @@ from tests.projections.examples import (
     ListSource,
     a_row,
     discovered,
+    families,
     fetched,
     histories,
     of_account,
@@ -62,7 +63,7 @@ def assert_same(first: Rows, second: Rows) -> None:
 
 
 @settings(max_examples=100)
-@given(histories(), st.integers(1, 30))
+@given(histories() | families(), st.integers(1, 30))
 def test_the_size_of_a_batch_changes_nothing(told: Any, facts_max: int) -> None:
     history, _ = told
     assert_same(live(history), live(history, facts_max))
@@ -70,14 +71,14 @@ def test_the_size_of_a_batch_changes_nothing(told: Any, facts_max: int) -> None:
 
 
 @settings(max_examples=150)
-@given(histories(steps=40))
+@given(histories(steps=40) | families())
 def test_what_was_erased_later_is_as_if_it_had_never_been_readable(told: Any) -> None:
     history, destroyed = told
     assert_same(live(history, 3), rebuilt(history.after_destroying(destroyed)))
 
 
 @settings(max_examples=60)
-@given(histories(steps=40), st.integers(1, 40))
+@given(histories(steps=40) | families(), st.integers(1, 40))
 def test_a_key_may_be_destroyed_while_the_projector_is_behind(told: Any, seen: int) -> None:
     history, destroyed = told
     generation = MemoryGeneration()
@@ -87,7 +88,7 @@ def test_a_key_may_be_destroyed_while_the_projector_is_behind(told: Any, seen: i
 
 
 @settings(max_examples=40)
-@given(histories(), st.integers(1, 30))
+@given(histories() | families(), st.integers(1, 30))
 def test_memory_and_sqlite_hold_the_same(told: Any, facts_max: int) -> None:
     history, _ = told
     with tempfile.TemporaryDirectory() as directory:
@@ -103,7 +104,7 @@ def test_memory_and_sqlite_hold_the_same(told: Any, facts_max: int) -> None:
 
 
 @settings(max_examples=60)
-@given(histories(steps=40), st.data())
+@given(histories(steps=40) | families(), st.data())
 def test_a_stalled_consumer_is_forgotten_all_the_same(told: Any, data: Any) -> None:
     history, destroyed = told
     stalling = data.draw(st.integers(1, len(history.recorded)))
@@ -121,7 +122,7 @@ def test_a_stalled_consumer_is_forgotten_all_the_same(told: Any, data: Any) -> N
 
 
 @settings(max_examples=40)
-@given(histories(steps=40))
+@given(histories(steps=40) | families())
 def test_an_erased_consumer_leaves_no_row_in_any_table(told: Any) -> None:
     history, _ = told
     for consumer_id in (ADA, BOB):

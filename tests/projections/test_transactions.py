@@ -16,20 +16,13 @@ from adapters.read_models.memory import MemoryRows
 from domain.transactions import Transaction, batch_of, day_of
 from projections import answers
 from projections.accounts import ACCOUNTS, key_of
+from projections.bodies import expand
 from projections.kinds import kinds_of, type_of
 from projections.labels import label_root
 from projections.models import fold
+from projections.pending import PENDING, REMOVED
+from projections.shown import ALL_TYPES, COUNTS, STRAYS, TRANSACTIONS, booked_between
 from projections.times import month_of
-from projections.transactions import (
-    ALL_TYPES,
-    COUNTS,
-    PENDING,
-    REMOVED,
-    STRAYS,
-    TRANSACTIONS,
-    booked_between,
-    expand,
-)
 from tests.projections.examples import (
     ADA,
     CHECKING,

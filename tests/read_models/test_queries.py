@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import msgspec
 import pytest
@@ -16,13 +17,19 @@ from adapters.read_models import pointer
 from adapters.read_models.memory import MemoryRows
 from adapters.read_models.queries import SqliteReadModels
 from adapters.read_models.sqlite import SqliteGeneration
+from application.ports import Booking
 from domain.consumer import ConsumerErased
 from domain.data_connection import ConnectionRequested, DataSync, SyncRequested, SyncStarted, SyncSucceeded
-from projections import answers
+from domain.pending import Pendings
+from projections import answers, transactions
+from projections.accounts import ACCOUNTS
 from projections.catch_up import catch_up
 from projections.credit_insights import document
 from projections.kinds import type_of
+from projections.linking import SOURCES
 from projections.models import fold
+from projections.pending import BOOKINGS
+from projections.sources import sources_of
 from tests.projections.examples import (
     ADA,
     ALL,
@@ -35,6 +42,7 @@ from tests.projections.examples import (
     History,
     ListSource,
     a_row,
+    booked,
     discovered,
     fetched,
     histories,
@@ -268,6 +276,50 @@ async def test_what_is_known_of_rows(live: Live) -> None:
     }
     assert known["1"].digest == rows[0][1].digest() and known["2"].digest == rows[1][1].digest()
     assert await live.ask.known(TENANT, SAVINGS, ["1"]) == {}
+    assert await live.ask.known("other", CHECKING, ["1"]) == {}
+
+
+async def test_what_is_held_of_pending_rows_and_what_they_became(live: Live) -> None:
+    an_account(live, fetched(a_row(1, MARCH_1, 5, pending=True), a_row(2, MARCH_1, 5)))
+    held = await live.ask.pendings(TENANT, CHECKING)
+    assert [row.id for row in held.rows] == [row_id(1)]
+    assert await live.ask.booking(TENANT, CHECKING, row_id(1)) is None
+    live.tell(of_account(), booked((1, 2)))
+    assert await live.ask.pendings(TENANT, CHECKING) == Pendings()
+    assert await live.ask.booking(TENANT, CHECKING, row_id(1)) == Booking(row_id(1), "1", row_id(2))
+    assert await live.ask.booking("other", CHECKING, row_id(1)) is None
+
+
+@settings(max_examples=40)
+@given(histories(steps=50))
+def test_the_use_cases_are_answered_from_sqlite_as_from_memory(
+    tmp_path_factory: pytest.TempPathFactory, told: Any
+) -> None:
+    live, rows = Live(tmp_path_factory.mktemp("known")), MemoryRows()
+    live.history = told[0]
+    catch_up(ListSource(live.history.recorded), live.generation, facts_max=7)
+    fold(live.history.recorded, rows)
+    references = [*map(str, range(31)), "x", "y", "none"]
+
+    async def ask() -> None:
+        for source in rows.scan(SOURCES):
+            known = transactions.known(rows, TENANT, source.id, references)
+            assert await live.ask.known(TENANT, source.id, references) == known
+            assert await live.ask.pendings(TENANT, source.id) == transactions.pendings(
+                rows, TENANT, source.id
+            )
+        for row in rows.scan(BOOKINGS):
+            source_id = str(UUID(bytes=row.source))
+            held = await live.ask.booking(TENANT, source_id, row.pending_id)
+            assert held == Booking(row.pending_id, row.pending_reference, row.booked_id)
+
+    asyncio.run(ask())
+    with live.ask.moment() as held:
+        for account in rows.scan(ACCOUNTS):
+            assert transactions.pending_rows(held, account) == transactions.pending_rows(rows, account)
+            assert transactions.bookings_of(held, account) == transactions.bookings_of(rows, account)
+            assert sources_of(held, *account[:3]) == sources_of(rows, *account[:3])
+    live.close()
 
 
 async def test_syncs_that_have_not_ended_are_pending_oldest_first(live: Live) -> None:
@@ -370,3 +422,9 @@ def test_readers_cannot_write(live: Live) -> None:
     live.tell(of_consumer(), registered())
     with pytest.raises(sqlite3.OperationalError, match="readonly"):
         live.ask._live().execute("DELETE FROM consumers")
+
+
+def test_an_id_of_another_tenant_leads_to_nothing(live: Live) -> None:
+    live.tell(of_consumer(ADA), registered("Ada"))
+    assert live.ask.consumer(TENANT, ADA) is not None
+    assert live.ask.consumer("other", ADA) is None

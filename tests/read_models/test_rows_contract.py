@@ -131,6 +131,24 @@ def test_find_is_by_the_leading_columns_of_an_index_in_key_order(open_generation
     generation.rollback()
 
 
+def test_rows_are_found_by_many_values_at_once(open_generation: Open) -> None:
+    generation = open_generation()
+    rows = generation.begin()
+    rows.put_many(BOOKS, [a_book(place, title=f"t{place % 700}") for place in range(1_400)])
+    rows.put(BOOKS, a_book(1, room="attic", title="t1"))
+    rows.put(BOOKS, a_book(2_000))
+    found = rows.among(BOOKS, "study", b"\x01", values=[*range(600, 1_300), 2_000, 2_000, 9_999])
+    assert sorted(row.place for row in found) == [*range(600, 1_300), 2_000]
+    titles = [f"t{number}" for number in range(100, 700)]
+    found = rows.among(BOOKS, "study", values=titles, index="by_title")
+    assert sorted(row.place for row in found) == [*range(100, 700), *range(800, 1_400)]
+    assert list(rows.among(BOOKS, "study", values=[])) == []
+    rows.delete(BOOKS, "study", b"\x01", 1)
+    assert [row.place for row in rows.among(BOOKS, "study", values=["t1"], index="by_title")] == [701]
+    assert {row.shelf for row in rows.among(BOOKS, "study", values=[b"\x01", b"\x02"])} == {b"\x01"}
+    generation.rollback()
+
+
 def test_a_rollback_undoes_everything_since_the_commit(open_generation: Open) -> None:
     generation = open_generation()
     rows = generation.begin()
@@ -181,6 +199,7 @@ _steps = st.one_of(
     st.tuples(st.just("scan"), _keys, st.integers(0, 2)),
     st.tuples(st.just("find"), st.sampled_from(["a", "b"]), st.sampled_from(["x", "y"])),
     st.tuples(st.just("get"), _keys, st.none()),
+    st.tuples(st.just("among"), _keys, st.sampled_from([0, 1, 2, "by_title"])),
     st.tuples(st.just("commit"), st.none(), st.none()),
     st.tuples(st.just("rollback"), st.none(), st.none()),
 )
@@ -207,6 +226,10 @@ def test_memory_and_sqlite_answer_alike(
                     answers.append(list(rows.scan(BOOKS, *key[:more], at_least=key[more])))
                 case "find":
                     answers.append(list(rows.find(BOOKS, "by_title", key, more)))
+                case "among" if more == "by_title":
+                    answers.append(sorted(rows.among(BOOKS, key[0], values="xyx", index=more)))
+                case "among":
+                    answers.append(sorted(rows.among(BOOKS, *key[:more], values=[key[more]])))
                 case "get":
                     answers.append(rows.get(BOOKS, *key))
         if name in ("commit", "rollback"):

@@ -2,10 +2,10 @@
 
 from msgspec import Struct
 
-from adapters.budget_insight.simulator import berka, personas
+from adapters.budget_insight.simulator import berka, cozy, personas
 
 PERSONAS_BANK = personas.BANK
-DATA_SET_BANK = berka.BANK
+DATA_SET_BANKS = frozenset({berka.BANK, cozy.BANK})
 
 
 class Connector(Struct, frozen=True):
@@ -22,7 +22,8 @@ class Connector(Struct, frozen=True):
 CONNECTORS = (
     Connector(40, "338178e6-3d01-564f-9a7b-52ca442459bf", "Connecteur de test", "EXA", "1b2a4e", "fr"),
     Connector(58, "6f0f4f0c-7c1e-5b7a-9a53-0f6d6c0e1a58", PERSONAS_BANK, "HRZ", "0f766e", "fr"),
-    Connector(77, "b1d7a2f4-52c3-5d0e-8f43-4a9e2c7f6077", DATA_SET_BANK, "CCB", "7c2d12", "cz"),
+    Connector(77, "b1d7a2f4-52c3-5d0e-8f43-4a9e2c7f6077", berka.BANK, "CCB", "7c2d12", "cz"),
+    Connector(78, "8d0c5b1e-9a47-5f3b-b6e2-1c7f4a9d6078", cozy.BANK, "BDT", "1d4ed8", "fr"),
 )
 
 

@@ -36,6 +36,8 @@ ORDERED_SYMBOLS = {"SIPO", "POJISTNE", "LEASING"}
 class BerkaLogins:
     """Serves a folder with `account.csv` and `transactions.csv.gz`; read at the first login."""
 
+    bank = BANK
+
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 

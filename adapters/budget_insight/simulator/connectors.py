@@ -4,7 +4,7 @@ from typing import Any
 
 from aiohttp import web
 
-from adapters.budget_insight.simulator.banks import CONNECTORS, DATA_SET_BANK, Connector, find_connector
+from adapters.budget_insight.simulator.banks import CONNECTORS, DATA_SET_BANKS, Connector, find_connector
 from adapters.budget_insight.simulator.edge import expanded, reply, simulator
 from adapters.budget_insight.simulator.refusals import Refused
 
@@ -74,13 +74,13 @@ def connector_sources(connector: Connector) -> list[dict[str, Any]]:
 
 
 def listed(request: web.Request) -> list[Connector]:
-    """The data set's bank exists only where a data set is served; `country_codes` narrows the list."""
-    options = simulator(request).options
+    """A data set's bank exists only where it is served; `country_codes` narrows the list."""
+    served = simulator(request).bank.logins.data_set_bank
     countries = request.query.get("country_codes")
     return [
         connector
         for connector in CONNECTORS
-        if (options.data_set is not None or connector.name != DATA_SET_BANK)
+        if (connector.name == served or connector.name not in DATA_SET_BANKS)
         and (not countries or connector.country in countries.lower().split(","))
     ]
 

@@ -137,9 +137,10 @@ def read_cursor(cursor: str) -> tuple[str, Place]:
 
 
 def shown_day(transaction: Transaction, by_date: str) -> str:
-    if by_date == "application_date" and transaction.application_date is not None:
-        return transaction.application_date
-    return transaction.row.date.isoformat()
+    row = transaction.row
+    if by_date == "date":
+        return row.date.isoformat()
+    return transaction.application_date or (row.application_date or row.date).isoformat()
 
 
 def bound(query: Mapping[str, str], name: str, *, first: bool) -> str | None:

@@ -12,6 +12,9 @@ from msgspec import Struct
 
 from adapters.budget_insight.simulator.refusals import Refused
 
+#: The category of a row that was not put into any.
+UNCATEGORISED = 9998
+
 
 class Counterparty(Struct, frozen=True):
     label: str
@@ -24,17 +27,20 @@ class Row(Struct, frozen=True, kw_only=True):
     """One operation; amounts are in the smallest unit of the account's currency.
 
     `webid` is the bank's own name for the row and unique within a login. `stamped` is the bookkeeping
-    time of a data set; without it, a row bears the time of the sync that saw it.
+    time of a data set; without it, a row bears the time of the sync that saw it. `application_date` is the
+    day that people's own lists show it on, where that is another than `date`.
     """
 
     webid: str
     date: Day
     rdate: Day
     vdate: Day | None = None
+    application_date: Day | None = None
     value: int | None
     type: str
     original_wording: str
     simplified_wording: str
+    category: int = UNCATEGORISED
     coming: bool = False
     gone: bool = False
     card: str | None = None

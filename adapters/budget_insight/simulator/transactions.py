@@ -23,7 +23,6 @@ from adapters.budget_insight.simulator.refusals import Refused
 from adapters.budget_insight.simulator.render import currency_object, label, number
 from adapters.budget_insight.simulator.statements import Counterparty
 
-UNCATEGORISED = 9998
 LISTS_KEPT_MAX = 8
 
 
@@ -147,7 +146,7 @@ def transaction_object(transaction: Transaction) -> dict[str, Any]:
     return {
         "id": transaction.id,
         "id_account": account.id,
-        "application_date": transaction.application_date or row.date,
+        "application_date": transaction.application_date or row.application_date or row.date,
         "date": row.date,
         "datetime": None,
         "rdate": row.rdate,
@@ -164,7 +163,7 @@ def transaction_object(transaction: Transaction) -> dict[str, Any]:
         "simplified_wording": row.simplified_wording,
         "stemmed_wording": row.simplified_wording,
         "wording": transaction.wording or row.simplified_wording,
-        "id_category": UNCATEGORISED,
+        "id_category": row.category,
         "state": "parsed",
         "date_scraped": transaction.date_scraped,
         "coming": row.coming,

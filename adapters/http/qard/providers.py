@@ -14,7 +14,7 @@ from adapters.http.writes import answered, done, written
 from application import providers
 from application.execute import Outcome
 from domain import streams
-from domain.provider import CATALOGUE
+from domain.provider import CATALOGUE, REFRESH_INTERVAL_HOURS, REFRESH_INTERVAL_HOURS_MAX
 from projections import answers, directory
 
 TAG = "Providers"
@@ -32,6 +32,10 @@ class SettingsBody(Body):
     """The settings to change; the others stay as they are."""
 
     auto_connect: bool = False
+    refresh_interval_hours: Annotated[int, Field(ge=0, le=REFRESH_INTERVAL_HOURS_MAX)] = (
+        REFRESH_INTERVAL_HOURS
+    )
+    """How old what is held of a connection may become before it is looked at again; 0 is never."""
 
 
 class EnableBody(Body):

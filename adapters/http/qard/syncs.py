@@ -8,10 +8,10 @@ from pydantic import Field
 
 from adapters.http.doors import QARD
 from adapters.http.fields import Body, DataType, Paging
-from adapters.http.problems import not_found
+from adapters.http.problems import invalid, not_found
 from adapters.http.qard.pages import Page, page_of
 from adapters.http.qard.users import existing_user
-from adapters.http.routing import Answer, Asked, Route, ok
+from adapters.http.routing import Answer, Asked, Header, Route, ok
 from adapters.http.writes import answered
 from application import syncs
 from domain import streams
@@ -20,6 +20,12 @@ from domain.fact import Recorded
 from projections import answers, directory
 
 TAG = "Synchronisation"
+PSU_REQUESTED = Header(
+    name="PSU-Requested",
+    description="true while the person is there: the bank may ask them for something, and is asked however often"
+    " it was asked already. Otherwise a bank is asked four times a day at most.",
+    values=("true", "false"),
+)
 
 
 class SyncBody(Body):
@@ -30,10 +36,22 @@ class SyncBody(Body):
 
 async def request_sync(asked: Asked) -> Answer:
     outcome, requested = await syncs.request(
-        asked.services, asked.context, asked.ids["user_id"], asked.body.data_types
+        asked.services,
+        asked.context,
+        asked.ids["user_id"],
+        asked.body.data_types,
+        attended=_is_attended(asked),
     )
     queued = [data_sync for recorded in requested for data_sync in await _queued(asked, recorded)]
     return await answered(asked, outcome, queued or None, 201)
+
+
+def _is_attended(asked: Asked) -> bool:
+    values = [value.strip().lower() for value in asked.request.headers.getall(PSU_REQUESTED.name, ["false"])]
+    if len(values) > 1 or values[0] not in PSU_REQUESTED.values:
+        problems = {PSU_REQUESTED.name: ["must be true or false"]}
+        raise invalid(f"The {PSU_REQUESTED.name} header is not valid.", **problems)
+    return values == ["true"]
 
 
 async def _queued(asked: Asked, recorded: Recorded) -> list[answers.DataSync]:
@@ -81,6 +99,7 @@ ROUTES = (
         answers={201: list[answers.DataSync]},
         problems=(404,),
         writes=True,
+        headers=(PSU_REQUESTED,),
     ),
     Route(
         method="GET",
