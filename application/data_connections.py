@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from application import farewell
-from application.erasure import destroy_keys, finish_recorded
+from application.erasure import destroy_keys, finish_recorded, one_destruction, settle_announced
 from application.execute import Loaded, Outcome, Plan, Services, execute, is_enabled, load
 from application.ports import Context
 from domain import consumer, consumer_account, data_connection, provider, streams
@@ -134,6 +134,11 @@ async def change(
 
 async def delete(services: Services, context: Context, consumer_id: str, connection_id: str) -> Outcome:
     """Delete a connection with the accounts that only it feeds: their keys are destroyed."""
+    async with one_destruction(services, f"{context.tenant}/{consumer_id}"):
+        return await _delete(services, context, consumer_id, connection_id)
+
+
+async def _delete(services: Services, context: Context, consumer_id: str, connection_id: str) -> Outcome:
     tenant = context.tenant
     stream = streams.data_connection(tenant, consumer_id, connection_id)
     doomed: list[str] = []
@@ -170,6 +175,7 @@ async def delete(services: Services, context: Context, consumer_id: str, connect
         outcome = await execute(services, context, decide)
     except Refused:
         await farewell.forget(services, left)
+        await settle_announced(services, f"{tenant}/{consumer_id}")
         raise
     await destroy_keys(services, [streams.scope_of(stream) for stream in doomed], doomed)
     await farewell.begin(services, stream)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 
 from application import farewell
@@ -22,6 +23,11 @@ async def erase_consumer(services: Services, context: Context, consumer_id: str)
         NotFound: there is no such consumer, or they are wholly gone.
         Unavailable: erased, but the rows could not be removed in time; ask again.
     """
+    async with one_destruction(services, f"{context.tenant}/{consumer_id}"):
+        return await _erase_consumer(services, context, consumer_id)
+
+
+async def _erase_consumer(services: Services, context: Context, consumer_id: str) -> Outcome:
     tenant = context.tenant
     stream = streams.consumer(tenant, consumer_id)
     scope = f"{tenant}/{consumer_id}"
@@ -48,6 +54,7 @@ async def erase_consumer(services: Services, context: Context, consumer_id: str)
         outcome = await execute(services, context, decide)
     except Refused:
         await farewell.forget(services, left)
+        await settle_announced(services, scope)
         raise
     await destroy_keys(services, [scope], [f"{scope}/"])
     await farewell.begin(services, stream)
@@ -70,6 +77,20 @@ async def finish_destructions(services: Services) -> None:
     await finish_recorded(services)
     for scope in await services.keys.announced():
         await services.keys.withdraw_announcement(scope)
+
+
+async def settle_announced(services: Services, below: str) -> None:
+    """After a refusal: destroy what is recorded to be destroyed, at a scope and beneath it, and take back what was
+    announced in vain."""
+    await finish_recorded(services, below)
+    for scope in await services.keys.announced():
+        if scope == below or scope.startswith(f"{below}/"):
+            await services.keys.withdraw_announcement(scope)
+
+
+def one_destruction(services: Services, scope: str) -> asyncio.Lock:
+    """Destructions beneath a consumer go one after the other: what one announced, another must not take back."""
+    return services.one_at_a_time.setdefault(f"destruction {scope}", asyncio.Lock())
 
 
 async def finish_recorded(services: Services, below: str = "") -> list[str]:

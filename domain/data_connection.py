@@ -509,8 +509,9 @@ def apply(connection: DataConnection, fact: object) -> DataConnection:
             openings = (*connection.openings, new)[-OPENINGS_MAX:]
             return replace(connection, status=CONNECTING, openings=openings)
         case ConnectionConnected():
-            # References, and how far they were read, are of one user at the provider.
-            same = connection.provider_user in (None, fact.provider_user)
+            # References, and how far they were read, are of one connection of one user at the provider.
+            before = (connection.reference, connection.provider_user)
+            same = before in ((None, None), (fact.reference, fact.provider_user))
             return replace(
                 connection,
                 watermark=connection.watermark if same else None,

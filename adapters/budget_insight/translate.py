@@ -274,7 +274,7 @@ def _transaction(payload: payloads.Transaction, row: Mapping[str, Any], exponent
     if booked_on is None:
         # The day of booking is always there by their word; where it is not, the other one that always is.
         booked_on = initiated_on
-        fields["date"] = None
+        fields["date"] = payload.date
     if booked_on is None:
         raise UnexpectedAnswer("unexpected_shape")
     return Transaction(

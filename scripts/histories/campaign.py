@@ -20,6 +20,8 @@ from scripts.histories.run import Told, scratch, simulate
 
 #: Seeds that one process is handed at a time.
 CHUNK = 10
+#: After so many of these a process gives way to another, so that what caches gather is let go.
+CHUNKS_MAX = 50
 #: One seed of so many is told twice.
 TWICE_EVERY = 25
 #: From so many histories on, everything must have been tried.
@@ -86,7 +88,8 @@ def _told(seeds: Sequence[int], jobs: int, over_http: bool) -> Iterator[Told]:
         for chunk in chunks:
             yield from tell_all(chunk, over_http=over_http)
         return
-    with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn")) as pool:
+    processes = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(jobs, processes, max_tasks_per_child=CHUNKS_MAX) as pool:
         under_way: set[Future[list[Told]]] = set()
         while True:
             # No more than the processes have at hand, so that an end by hand comes soon.
