@@ -18,6 +18,7 @@ from application import ports
 from application.ports import Append, Change, Conflict, Context, Credentials, LogUnavailable, Snapshot
 from application.refusals import IdempotencyKeyInFlight, IdempotencyKeyReused, Unavailable
 from domain import consumer, consumer_account, data_connection, provider, streams
+from domain.refusals import Refused
 
 ATTEMPTS_MAX = 12
 #: A state is snapshot once this many facts came since it was, so that no start folds more of a stream again.
@@ -185,7 +186,14 @@ async def _run(services: Services, context: Context, decide: Callable[[], Awaita
         repeated = await find_repeated(services, context)
         if repeated is not None:
             return repeated
-        plan = await decide()
+        try:
+            plan = await decide()
+        except Refused:
+            # Another process may have carried it out since we looked: then it is what stands in its own way.
+            repeated = await find_repeated(services, context)
+            if repeated is None:
+                raise
+            return repeated
         try:
             return await _append(services, context, plan)
         except Conflict:

@@ -150,7 +150,8 @@ class Client:
             intent.unknown = True
             self.world.tell(f"{intent.what}: the answer is lost")
             return
-        if intent.state == OPEN:
+        # A refusal takes no key: said once more, it may be carried out.
+        if intent.state in (OPEN, REFUSED):
             intent.state = DONE
             intent.then(outcome)
             self.world.tell(f"{intent.what}: done at {outcome.position}")

@@ -109,7 +109,6 @@ def acknowledged_once(client: Client, seen: Seen) -> None:
     """
     for intent in client.intents:
         written = seen.appends.get(intent.command_id, [])
-        # Said once more before it was refused, it may be carried out after that: a refusal takes no key.
         if intent.state == REFUSED and written and not intent.unknown and not intent.under_way:
             raise Broken(5, f"{intent.what} was refused, and is in the log")
         outcome = intent.outcome
