@@ -22,7 +22,7 @@ lint: install ## What can be said of the code without running it
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check --quiet .
 
-campaign: install ## The long runs: kill -9 a hundred times, all Berka accounts
+campaign: install ## The long runs: kill -9 a hundred times, all Berka accounts, 2,000 histories, planted bugs
 	$(BIN)/python -m pytest -n 1 --campaign -m campaign --timeout 3600
 
 bench: install ## Ratios against a limit measured in the same run

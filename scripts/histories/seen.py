@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from hashlib import sha256
 
 import msgspec
@@ -99,7 +100,7 @@ class Seen:
         self.position = 0
         self.appends: dict[bytes, list[Recorded]] = {}
         self.sources: dict[str, Rows] = {}
-        self.links: dict[tuple[str, str], str] = {}
+        self.links: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
         self.references: dict[str, str | None] = {}
         self.given_up: set[str] = set()
         self._last: dict[str, Recorded] = {}
@@ -153,7 +154,7 @@ class Seen:
             case AccountLinked() as fact:
                 tenant, consumer_id, *_ = streams.parse(recorded.stream)
                 source = streams.consumer_account(tenant, consumer_id, fact.source)
-                self.links[fact.connection_id, fact.reference] = source
+                self.links[fact.connection_id, fact.reference].append(source)
             case ConnectionConnected() as fact:
                 self.references[recorded.stream] = fact.reference
                 self.given_up.discard(recorded.stream)
