@@ -76,8 +76,11 @@ def pair(vanished: Sequence[Held], booked: Sequence[Held], pendings: Pendings) -
     The surest rule goes first; within one, the highest score, then the nearest day, then the order of references.
     """
     free = [row for row in booked if row.id not in pendings.taken]
-    left, pairs = list(vanished), []
+    pairs: list[Pair] = []
+    paired: set[bytes] = set()
     for rule, score_of in _RULES:
+        left = [row for row in vanished if row.id not in paired]
+        free = [row for row in free if row.id not in paired]
         scored = [
             (score, abs(one.booked_on - other.booked_on), one.reference, other.reference, one, other)
             for one in left
@@ -87,9 +90,8 @@ def pair(vanished: Sequence[Held], booked: Sequence[Held], pendings: Pendings) -
             and (score := score_of(one, other))
         ]
         for score, *_, one, other in sorted(scored, key=lambda found: (-found[0], *found[1:4])):
-            if one in left and other in free:
-                left.remove(one)
-                free.remove(other)
+            if one.id not in paired and other.id not in paired:
+                paired |= {one.id, other.id}
                 pairs.append(Pair(one, other, rule, score))
     return pairs
 
