@@ -90,7 +90,8 @@ class Seen:
     Attributes:
         appends: by command id, and so by append.
         sources: by stream of an account, the rows that are there.
-        links: by our connection and the provider's account, the stream of the source that was linked last.
+        links: by our connection and the provider's account, the streams of its sources: it has one for each currency,
+            and for each time it was renamed.
         references: by stream of a connection, the provider's id of it; None once it is deleted.
         given_up: streams of connections that a client disconnected, and that nobody was asked to connect since.
         successes: syncs that succeeded since they were last looked at.
