@@ -156,8 +156,11 @@ class Client:
             intent.then(outcome)
             self.world.tell(f"{intent.what}: done at {outcome.position}")
 
+    def open(self) -> list[Intent]:
+        return [intent for intent in self.intents if intent.state == OPEN]
+
     def unanswered(self) -> list[Intent]:
-        return [intent for intent in self.intents if intent.state == OPEN and not intent.under_way]
+        return [intent for intent in self.open() if not intent.under_way]
 
     # What it wants
 

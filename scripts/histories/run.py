@@ -199,11 +199,11 @@ class _History:
         await asyncio.sleep(5.0)
 
     async def _answer_all(self) -> None:
+        """Wait for what is under way as well: of two wishes at once either may come last."""
         for _ in range(20):
-            left = self.client.unanswered()
-            if not left:
+            if not self.client.open():
                 return
-            for intent in left:
+            for intent in self.client.unanswered():
                 self.client.say(intent)
             await asyncio.sleep(10.0)
 
