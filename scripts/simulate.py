@@ -26,7 +26,7 @@ def simulate(
         Path | None,
         typer.Option(
             "--data-set", metavar="DIR", exists=True, file_okay=False,
-            help="Serve the accounts of this data set too: the folder of the Berka bank, or of Cozy's operations.",
+            help="Serve the accounts of this data set too: the folder of the Berka bank, of Cozy's operations, or of persona files.",
             show_default=False,
         ),
     ] = None,

@@ -45,3 +45,12 @@ def cozy() -> Path:
     if not folder.is_dir():
         pytest.skip("the Cozy data is not there: set PASSBOOK_SHARED_DATA to the folder that holds it")
     return folder
+
+
+@pytest.fixture(scope="session")
+def persona_files() -> Path:
+    """People in Budget Insight's own format, which are not part of the project."""
+    folder = SHARED_DATA / "budget-insight-personas"
+    if not folder.is_dir():
+        pytest.skip("the persona files are not there: set PASSBOOK_SHARED_DATA to the folder that holds them")
+    return folder

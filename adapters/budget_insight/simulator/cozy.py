@@ -28,6 +28,7 @@ from msgspec.structs import replace
 
 from adapters.budget_insight.simulator.render import to_minor
 from adapters.budget_insight.simulator.statements import UNCATEGORISED, HeldAccount, Row, Statement
+from adapters.budget_insight.simulator.wordings import powens_type
 
 BANK = "Banque Douillet"
 CURRENCY = "EUR"
@@ -36,26 +37,6 @@ OPERATIONS = "operations.csv"
 PERSONAS = "fictional_persona_operations.csv"
 
 SAVINGS = "savings"
-# The first that a wording begins with.
-TYPE_OF_WORDING = {
-    "CB DEBIT DIFFERE": "deferred_card",
-    "DEBIT MENSUEL CARTE": "summary_card",
-    "CB DEBIT": "card",
-    "CARTE": "card",
-    "FACTURE CARTE": "card",
-    "REMBOURST CB": "card",
-    "RETRAIT": "withdrawal",
-    "PRLV": "order",
-    "PRELEVEMENT": "order",
-    "VIR": "transfer",
-    "ECHEANCE PRET": "loan_repayment",
-    "CHEQUE": "check",
-    "REMISE CHEQUES": "check",
-    "COMMISSIONS": "bank",
-    "FRAIS": "bank",
-    "REMUNERATION": "bank",
-}
-
 Record = dict[str, str]
 
 
@@ -154,11 +135,6 @@ def invented(record: Record) -> Row:
         simplified_wording=record["label"],
         stamped=f"{record['date']} {NOON}",
     )
-
-
-def powens_type(wording: str) -> str:
-    starts = (type_ for start, type_ in TYPE_OF_WORDING.items() if wording.startswith(start))
-    return next(starts, "unknown")
 
 
 def day(text: str) -> date | None:

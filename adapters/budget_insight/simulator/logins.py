@@ -8,10 +8,11 @@ from adapters.budget_insight.simulator import personas
 from adapters.budget_insight.simulator.berka import BerkaLogins
 from adapters.budget_insight.simulator.cozy import CozyLogins
 from adapters.budget_insight.simulator.options import SimulatorOptions
+from adapters.budget_insight.simulator.persona_files import PersonaFileLogins
 from adapters.budget_insight.simulator.statements import Statement
 
 PASSWORD = "1234"
-DATA_SETS = (BerkaLogins, CozyLogins)
+DATA_SETS = (BerkaLogins, CozyLogins, PersonaFileLogins)
 
 
 class Login(NamedTuple):
@@ -60,7 +61,7 @@ class Logins:
         return self._data_set.statement(login) if self._data_set is not None else None
 
 
-def data_set_of(folder: Path) -> BerkaLogins | CozyLogins:
+def data_set_of(folder: Path) -> BerkaLogins | CozyLogins | PersonaFileLogins:
     for loader in DATA_SETS:
         if loader.recognises(folder):
             return loader(folder)
