@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 
@@ -22,7 +22,7 @@ from application.ports import (
     ProviderUser,
 )
 from application.provider_users import provider_user, renew_provider_user
-from application.sync_run import Failed, Overtaken, Run
+from application.sync_run import KNOWN_TIMEOUT, Failed, Overtaken, Run
 from domain import consumer, consumer_account, data_connection, streams
 from domain.consumer_account import Window
 from domain.data_connection import AUTH_ERROR, CLIENT, FETCH_ERROR, SCHEDULE, WEBHOOK
@@ -139,11 +139,11 @@ async def _fetch(run: Run, source: Source, connection: data_connection.Requested
     failing = {*observed.failing_sources, *(account.failing for account in usable if account.failing)}
     fetched.failing_sources = tuple(sorted(failing))
     if data_connection.whole_is_due(connection, now):
-        followed: set[str] = set()
+        followed: dict[str, str] = {}
         fetched.reconciled_whole_at = now
     else:
         followed = await _followed(run, connection, usable, observed.provider_user)
-    await _read_all(source, connection, usable, followed, fetched, now)
+    await _read_all(run, source, connection, usable, followed, fetched, now)
     return fetched
 
 
@@ -248,12 +248,13 @@ async def _followed(
     connection: data_connection.Requested,
     usable: Sequence[ObservedAccount],
     provider_user: str,
-) -> set[str]:
-    """The accounts that the last run read, and that were open ever since: of these an increment is enough."""
+) -> dict[str, str]:
+    """The accounts that the last run read, and that were open ever since, each with its source: of these an
+    increment is enough."""
     if connection.watermark is None:
-        return set()
+        return {}
     owner = (await load(run.services, streams.consumer(run.tenant, run.consumer_id))).state
-    followed = set()
+    followed = {}
     for account in usable:
         link = consumer.link_of(
             consumer.registered(owner),
@@ -265,15 +266,16 @@ async def _followed(
         if link is not None and account.reference in connection.accounts:
             stream = streams.consumer_account(run.tenant, run.consumer_id, link.source)
             if isinstance((await load(run.services, stream)).state, consumer_account.Open):
-                followed.add(account.reference)
+                followed[account.reference] = link.source
     return followed
 
 
 async def _read_all(
+    run: Run,
     source: Source,
     connection: data_connection.Requested,
     usable: Sequence[ObservedAccount],
-    followed: Set[str],
+    followed: Mapping[str, str],
     fetched: Fetched,
     now: datetime,
 ) -> None:
@@ -282,12 +284,33 @@ async def _read_all(
     if in_part and connection.watermark:
         await _read(source, in_part, fetched, now, updated_since=connection.watermark - OVERLAP)
     if data_connection.reconcile_is_due(connection, now) or fetched.reconciled_whole_at:
-        since = day_of(now.date()) - WINDOW_DAYS
-        await _read(source, in_part, fetched, now, booked_since=since)
-        fetched.windows.update({account.reference: _window(account, since) for account in in_part})
+        in_window = in_part
         fetched.reconciled_at = now
+    else:
+        in_window = [
+            account
+            for account in in_part
+            if await _may_be_renamed(run, followed[account.reference], fetched.rows[account.reference])
+        ]
+    since = day_of(now.date()) - WINDOW_DAYS
+    await _read(source, in_window, fetched, now, booked_since=since)
+    fetched.windows.update({account.reference: _window(account, since) for account in in_window})
     await _read(source, in_full, fetched, now)
     fetched.windows.update({account.reference: _window(account, None) for account in in_full})
+
+
+async def _may_be_renamed(run: Run, source_id: str, shown: Mapping[str, Transaction]) -> bool:
+    """Whether the provider may have given all rows of a source other names, as it does when an account was disabled
+    and enabled between two looks: an increment shows rows, and none that is known, though it reaches back behind one.
+    Its window tells. The first row for a while, of an account beside a busier one, costs no more than that."""
+    if all(row.deleted or row.pending for row in shown.values()):
+        return False
+    services, read_models = run.services, run.services.read_models
+    held = await load(services, streams.consumer_account(run.tenant, run.consumer_id, source_id))
+    position = await services.log.position_of(held.stream, held.version)
+    if not await read_models.reach(position, KNOWN_TIMEOUT):
+        return True
+    return not await read_models.known(run.tenant, source_id, list(shown))
 
 
 def _window(account: ObservedAccount, since: int | None) -> Window:

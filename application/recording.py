@@ -19,7 +19,7 @@ from application.execute import Loaded, Plan, Services, execute, follow, load
 from application.fetching import Fetched
 from application.ports import ObservedAccount
 from application.refusals import Unavailable
-from application.sync_run import Failed, Overtaken, Run
+from application.sync_run import KNOWN_TIMEOUT, Failed, Overtaken, Run
 from domain import consumer, consumer_account, data_connection, streams
 from domain.consumer import Evidence
 from domain.consumer_account import DELETED_AT_BANK, DISABLED, NOT_SHOWN, Known, Window
@@ -27,8 +27,6 @@ from domain.data_connection import FETCH_ERROR, INTERNAL_ERROR, SyncSucceeded
 from domain.pending import Pendings
 from domain.transactions import Transaction
 
-#: How long the read models may take to show what the log holds already. Seconds.
-KNOWN_TIMEOUT = 60.0
 #: Rows beyond which the columns are made in a thread, so that the loop stays free.
 ROWS_INLINE_MAX = 500
 

@@ -9,6 +9,9 @@ from application.ports import Context
 from domain import data_connection, streams
 from domain.data_connection import CLIENT, REFRESHES, SyncFailed
 
+#: How long the read models may take to show what the log holds already. Seconds.
+KNOWN_TIMEOUT = 60.0
+
 
 class Run(msgspec.Struct, frozen=True):
     """A run at a connection: an attempt at a sync, or a refresh."""

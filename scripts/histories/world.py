@@ -216,8 +216,9 @@ class Life:
 
     async def bury(self) -> None:
         """Wait for what is left of a process that is gone, and remove its files."""
-        if self.tasks:
-            await asyncio.wait(self.tasks)
+        # What ends may begin something in its place.
+        while running := [task for task in self.tasks if not task.done()]:
+            await asyncio.wait(running)
         await self.gateway.close()
         for task in self.tasks:
             if not task.cancelled():
