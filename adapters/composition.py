@@ -29,11 +29,13 @@ from adapters.read_models.memory import MemoryRows
 from adapters.read_models.queries import SqliteReadModels
 from adapters.read_models.supervisor import ProjectorProcess
 from adapters.settings import Settings
+from adapters.statements.process import ProcessReader
 from adapters.storage import INBOX_FILE, LOG_FILE, READ_MODELS_FOLDER, Vault, open_vault
 from application import farewell
 from application.erasure import finish_destructions
 from application.execute import Services
 from application.ports import LogError
+from application.retention import Retention
 from application.synchronise import Synchroniser
 from application.watch import Watch
 from application.webhooks import Webhooks
@@ -101,6 +103,7 @@ class Service:
                 create_api_key=self.vault.api_keys.create,
                 readiness=self.readiness,
                 webhooks=self.webhooks,
+                read_statements=ProcessReader(),
                 scratch=MemoryRows,
             )
         )
@@ -121,7 +124,7 @@ class Service:
         ]
         return Readiness(ready=not missing, missing=missing, stalled_consumers=stalled)
 
-    async def become_ready(self, synchroniser: Synchroniser, watch: Watch) -> None:
+    async def become_ready(self, synchroniser: Synchroniser, watch: Watch, retention: Retention) -> None:
         """Wait until the read models hold what the log held at the start, then take up what is pending."""
         await _until_it_works(self._catch_up)
         self._ready = True
@@ -129,6 +132,7 @@ class Service:
         await _until_it_works(synchroniser.start)
         await _until_it_works(self.webhooks.start)
         await watch.start()
+        await retention.start()
 
     async def _catch_up(self) -> None:
         head = await self.events.head()
@@ -174,12 +178,16 @@ async def running(
         stack.push_async_callback(service.webhooks.stop)
         watch = Watch(service.services)
         stack.push_async_callback(watch.stop)
+        retention = Retention(service.services)
+        stack.push_async_callback(retention.stop)
 
         runner = Runner(service.build_app(), shutdown_timeout=10.0)
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
         await web.SockSite(runner, listening).start()
-        getting_ready = asyncio.create_task(service.become_ready(synchroniser, watch), name="becoming ready")
+        getting_ready = asyncio.create_task(
+            service.become_ready(synchroniser, watch, retention), name="becoming ready"
+        )
         stack.push_async_callback(_cancelled, getting_ready)
         yield service, address
 

@@ -131,7 +131,7 @@ async def _was_recorded(services: Services, scope: str) -> bool:
                 or isinstance(closed, consumer_account.Gone)
                 or (
                     isinstance(closed, consumer_account.Closed)
-                    and closed.reason == consumer_account.CONNECTION_DELETED
+                    and closed.reason in consumer_account.DESTROYING
                 )
             )
     return False

@@ -42,9 +42,9 @@ class Aggregate(Protocol[State]):
 #: The shape of each state on disk. A changed state needs a new name: an unknown one is no snapshot.
 _AGGREGATES: dict[str, tuple[Aggregate[Any], str, Any]] = {
     streams.PROVIDER: (provider, "provider.2", provider.Provider),
-    streams.CONSUMER: (consumer, "consumer.2", consumer.Consumer),
+    streams.CONSUMER: (consumer, "consumer.3", consumer.Consumer),
     streams.DATA_CONNECTION: (data_connection, "data_connection.2", data_connection.DataConnection),
-    streams.CONSUMER_ACCOUNT: (consumer_account, "consumer_account.1", consumer_account.ConsumerAccount),
+    streams.CONSUMER_ACCOUNT: (consumer_account, "consumer_account.2", consumer_account.ConsumerAccount),
 }
 
 

@@ -515,6 +515,10 @@ class ReadModels(Protocol):
         """The streams of the connected connections of whose consent something is to be announced."""
         ...
 
+    async def expiries_due(self, now: datetime) -> Sequence[tuple[str, str]]:
+        """Tenant and consumer of the accounts whose retention has ended, the longest waiting first."""
+        ...
+
     async def stream_of_connection(self, connection_id: str) -> str | None:
         """The stream of a connection, whose tenant and consumer a browser does not know."""
         ...

@@ -22,7 +22,7 @@ from application.refusals import Unavailable
 from application.sync_run import KNOWN_TIMEOUT, Failed, Overtaken, Run
 from domain import consumer, consumer_account, data_connection, streams
 from domain.consumer import Evidence
-from domain.consumer_account import DELETED_AT_BANK, DISABLED, NOT_SHOWN, Known, Window
+from domain.consumer_account import DELETED_AT_BANK, DISABLED, NOT_SHOWN, AccountDetails, Known, Window
 from domain.data_connection import FETCH_ERROR, INTERNAL_ERROR, SyncSucceeded
 from domain.pending import Pendings
 from domain.transactions import Transaction
@@ -141,7 +141,7 @@ async def _link(
             owner,
             connection_id=run.connection_id,
             reference=account.reference,
-            evidence=_evidence(run.services, run.tenant, account),
+            evidence=evidence_of(run.services, run.tenant, account.details, account.currency),
             currency=account.currency,
             provider_user=fetched.observed.provider_user,
             new_id=new_id,
@@ -217,12 +217,12 @@ async def _close_others(
             changes[stream] = held, consumer_account.close(held.state, NOT_SHOWN)
 
 
-def _evidence(services: Services, tenant: str, account: ObservedAccount) -> Evidence:
-    details = account.details
+def evidence_of(services: Services, tenant: str, details: AccountDetails, currency: str) -> Evidence:
+    """What tells that an account is one that is known already, whoever shows it."""
     if details.iban:
-        kind, said = "iban", f"{details.iban}|{account.currency}"
+        kind, said = "iban", f"{details.iban}|{currency}"
     elif details.number and details.bank_name:
-        kind, said = "number_and_bank", f"{details.number}|{details.bank_name}|{account.currency}"
+        kind, said = "number_and_bank", f"{details.number}|{details.bank_name}|{currency}"
     else:
         return Evidence(kind="none")
     return Evidence(kind=kind, digest=services.keys.keyed_hash(tenant, "account-evidence", said.encode()))

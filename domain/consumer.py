@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import date
 from typing import Any
 
@@ -18,6 +18,11 @@ NATURAL = "NATURAL"
 
 #: Why a source left an account: somebody said that it is another one.
 BY_REQUEST = "by_request"
+
+#: Whence a consumer is that nobody registered: a client brought data of theirs, and they exist as long as that does.
+STORAGE = "storage"
+#: What stands for a connection where data was brought and not fetched.
+NO_CONNECTION = ""
 
 # Facts
 
@@ -49,6 +54,10 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 class ConsumerRegistered(Fact, frozen=True):
     type: str
     details: Details
+    origin: str = ""
+    """`STORAGE`, or empty where they were registered by name."""
+    client_id: str | None = None
+    """The id that the client chose for them: personal, and in no other place of the log."""
 
 
 class ConsumerDetailsChanged(Fact, frozen=True):
@@ -105,6 +114,8 @@ class Registered(msgspec.Struct, frozen=True, tag_field="state", tag=True, kw_on
     links: tuple[AccountLinked, ...] = ()
     past: tuple[tuple[str, str], ...] = ()
     """Accounts with sources that feed them no more, and are their history still."""
+    origin: str = ""
+    """`STORAGE` while they exist through data that a client brought, and through nothing else that was said."""
 
 
 class Gone(msgspec.Struct, frozen=True, tag_field="state", tag=True):
@@ -142,7 +153,8 @@ def describe(type: str, fields: Mapping[str, Any], before: Details | None = None
     known["country"] = known.get("country") or "FR"
     known["group"] = known.get("group") or "default"
     if type == NATURAL:
-        known["name"] = f"{known['first_name']} {known['last_name']}"
+        # Of whom data was brought, no name may be known.
+        known["name"] = " ".join(filter(None, (known.get("first_name"), known.get("last_name"))))
     details = Details(**known)
     if details.siren is not None and details.country == "FR" and not _SIREN.fullmatch(details.siren):
         raise InvalidRequest("siren is not valid", siren=["must have nine digits where the country is FR"])
@@ -153,6 +165,17 @@ def register(consumer: Consumer, *, type: str, details: Details) -> tuple[Consum
     match consumer:
         case Unknown():
             return (ConsumerRegistered(type=type, details=details),)
+        case Registered():
+            return ()
+    raise NotFound
+
+
+def register_by_data(consumer: Consumer, client_id: str | None) -> tuple[ConsumerRegistered, ...]:
+    """Register somebody of whom data is brought, and nothing else is known."""
+    match consumer:
+        case Unknown():
+            nobody = Details(name="")
+            return (ConsumerRegistered(type=NATURAL, details=nobody, origin=STORAGE, client_id=client_id),)
         case Registered():
             return ()
     raise NotFound
@@ -289,6 +312,28 @@ def unlink_connection(consumer: Consumer, connection_id: str, reason: str) -> tu
     )
 
 
+def unlink_sources(
+    consumer: Consumer, source_ids: Collection[str], reason: str
+) -> tuple[AccountUnlinked, ...]:
+    """Undo the links of sources whose data is destroyed."""
+    return tuple(
+        AccountUnlinked(
+            account_id=link.account_id,
+            connection_id=link.connection_id,
+            reference=link.reference,
+            reason=reason,
+            source_id=link.source_id,
+        )
+        for link in registered(consumer).links
+        if link.source in source_ids
+    )
+
+
+def is_left(consumer: Registered, source_ids: Collection[str]) -> bool:
+    """Whether anything is left of a consumer without these sources: only of those who exist through them, nothing is."""
+    return consumer.origin != STORAGE or any(link.source not in source_ids for link in consumer.links)
+
+
 def erase(consumer: Consumer) -> tuple[ConsumerErased, ...]:
     match consumer:
         case Registered():
@@ -301,14 +346,15 @@ def erase(consumer: Consumer) -> tuple[ConsumerErased, ...]:
 def apply(consumer: Consumer, fact: object) -> Consumer:
     match fact:
         case ConsumerRegistered():
-            return Registered(type=fact.type, details=fact.details)
+            return Registered(type=fact.type, details=fact.details, origin=fact.origin)
         case ConsumerErased() | Erased():
             return Gone()
     if not isinstance(consumer, Registered):
         return consumer
     match fact:
         case ConsumerDetailsChanged():
-            return msgspec.structs.replace(consumer, details=fact.details)
+            # Somebody says who they are: they are there for more than what was brought.
+            return msgspec.structs.replace(consumer, details=fact.details, origin="")
         case AccountLinked():
             return msgspec.structs.replace(consumer, links=(*consumer.links, fact))
         case AccountUnlinked():

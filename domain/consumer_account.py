@@ -10,8 +10,9 @@ import msgspec
 from msgspec.structs import replace
 
 from domain.fact import Erased, Fact
+from domain.money import NO_CURRENCY
 from domain.pending import Held, Pair, Pendings, pair
-from domain.refusals import NotFound
+from domain.refusals import InvalidRequest, NotFound
 from domain.transactions import EMPTY, Batch, Bookings, Transaction, batch_of
 
 CHECKING = "CHECKING"
@@ -33,6 +34,11 @@ DELETED_AT_BANK = "deleted_at_bank"
 DISABLED = "disabled"
 #: The bank's list does not name it any more, or names it in another currency or for another user.
 NOT_SHOWN = "not_shown"
+#: Nobody wants to keep what was brought any longer: its time is up, or a client said so.
+EXPIRED = "expired"
+DELETED = "deleted"
+#: With these its key is destroyed, and nothing of it is left.
+DESTROYING = frozenset({CONNECTION_DELETED, EXPIRED, DELETED})
 
 # Facts
 
@@ -67,11 +73,23 @@ class AccountDiscovered(Fact, frozen=True):
     exponent: int
     """Decimals of the currency: what every amount of this account is counted in."""
     details: AccountDetails
+    client_id: str | None = None
+    """The id that the client chose for it: personal, and in no other place of the log."""
 
 
 class AccountDetailsChanged(Fact, frozen=True):
     details: AccountDetails
     """All details as they are from now on."""
+    currency: str = ""
+    """What it counts in from now on, where that was not known when it was discovered; empty where it is as it was."""
+    exponent: int = 0
+    """Decimals of that currency."""
+
+
+class RetentionSet(Fact, frozen=True):
+    """The account is kept until then; after that its key is destroyed."""
+
+    until: datetime
 
 
 class BalanceRefreshed(Fact, frozen=True):
@@ -137,6 +155,9 @@ class Open(msgspec.Struct, frozen=True, tag_field="state", tag=True, kw_only=Tru
     exponent: int
     details: AccountDetails
     reading: BalanceRefreshed | None = None
+    provider: str = ""
+    until: datetime | None = None
+    """The end of its retention; None where it is kept for good."""
 
 
 class Closed(msgspec.Struct, frozen=True, tag_field="state", tag=True):
@@ -179,6 +200,7 @@ def discover(
     currency: str,
     exponent: int,
     details: AccountDetails,
+    client_id: str | None = None,
 ) -> tuple[Fact, ...]:
     """Record an account, or what is new about it."""
     match account:
@@ -190,6 +212,7 @@ def discover(
                 currency=currency,
                 exponent=exponent,
                 details=details,
+                client_id=client_id,
             )
             return (discovered,)
         case Open():
@@ -198,6 +221,34 @@ def discover(
             changed = () if account.was.details == details else (AccountDetailsChanged(details=details),)
             return (AccountReopened(), *changed)
     return ()
+
+
+def count_in(account: ConsumerAccount, currency: str, exponent: int) -> tuple[AccountDetailsChanged, ...]:
+    """Say what an account counts in whose source named no currency until now.
+
+    Raises:
+        InvalidRequest: it counts in another currency already.
+    """
+    match account:
+        case Open(currency=held) if held == NO_CURRENCY != currency:
+            return (AccountDetailsChanged(details=account.details, currency=currency, exponent=exponent),)
+        case Open(currency=held) if currency not in (held, NO_CURRENCY):
+            message = "is not the account's"
+            raise InvalidRequest("an account has one currency", currency=[message])
+    return ()
+
+
+def keep_until(account: ConsumerAccount, until: datetime) -> tuple[RetentionSet, ...]:
+    """Keep an account until then, and not longer."""
+    match account:
+        case Open(until=held) if held != until:
+            return (RetentionSet(until=until),)
+    return ()
+
+
+def is_expired(account: ConsumerAccount, now: datetime) -> bool:
+    """Whether the time of an account is up, though its key may not be destroyed yet."""
+    return isinstance(account, Open) and account.until is not None and account.until <= now
 
 
 def refresh_balance(account: ConsumerAccount, reading: BalanceRefreshed) -> tuple[BalanceRefreshed, ...]:
@@ -336,11 +387,11 @@ def _chunks(rows: list[T]) -> list[list[T]]:
 
 
 def close(account: ConsumerAccount, reason: str) -> tuple[AccountClosed, ...]:
-    """Close an account. One that is closed already can still lose the connection that its data came through."""
+    """Close an account. One that is closed already can still be destroyed."""
     match account:
         case Open():
             return (AccountClosed(reason=reason),)
-        case Closed(reason=before) if reason == CONNECTION_DELETED != before:
+        case Closed(reason=before) if reason in DESTROYING and before not in DESTROYING:
             return (AccountClosed(reason=reason),)
     return ()
 
@@ -348,11 +399,17 @@ def close(account: ConsumerAccount, reason: str) -> tuple[AccountClosed, ...]:
 def apply(account: ConsumerAccount, fact: object) -> ConsumerAccount:
     match fact:
         case AccountDiscovered():
-            return Open(currency=fact.currency, exponent=fact.exponent, details=fact.details)
+            return Open(
+                currency=fact.currency, exponent=fact.exponent, details=fact.details, provider=fact.provider
+            )
         case Erased():
             return Gone()
-        case AccountDetailsChanged() if isinstance(account, Open):
+        case AccountDetailsChanged(currency="") if isinstance(account, Open):
             return replace(account, details=fact.details)
+        case AccountDetailsChanged() if isinstance(account, Open):
+            return replace(account, details=fact.details, currency=fact.currency, exponent=fact.exponent)
+        case RetentionSet() if isinstance(account, Open):
+            return replace(account, until=fact.until)
         case BalanceRefreshed() if isinstance(account, Open):
             return replace(account, reading=fact)
         case AccountClosed() if isinstance(account, Open):

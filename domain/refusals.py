@@ -22,6 +22,26 @@ class NotFound(Refused):
     """There is no such thing."""
 
 
+class NoSuchConsumer(NotFound):
+    """There is no such consumer."""
+
+
+class NoSuchAccount(NotFound):
+    """The consumer has no such account."""
+
+
+class NoSuchTransaction(NotFound):
+    """The account has no such transaction."""
+
+
+class TransactionExists(Refused):
+    """The account has another transaction under this id."""
+
+
+class NotInStorage(Refused):
+    """The account is fed by a bank or by statements: nothing can be stored in it."""
+
+
 class InvalidRequest(Refused):
     """The request breaks a rule of its own; `details` map a field to its messages."""
 

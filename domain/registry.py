@@ -39,6 +39,7 @@ NAMES: dict[type[Fact], str] = {
     data_connection.SyncFailed: "SyncFailed.1",
     consumer_account.AccountDiscovered: "AccountDiscovered.1",
     consumer_account.AccountDetailsChanged: "AccountDetailsChanged.1",
+    consumer_account.RetentionSet: "RetentionSet.1",
     consumer_account.BalanceRefreshed: "BalanceRefreshed.1",
     consumer_account.TransactionsFetched: "TransactionsFetched.1",
     consumer_account.BookingUndone: "BookingUndone.1",

@@ -125,7 +125,8 @@ class BankAccount(msgspec.Struct, kw_only=True):
     last_update: str | None
     last_transaction: str | None
     provider_name: str
-    data_connection_id: str
+    data_connection_id: str | None
+    """Null where the data was brought and not fetched."""
     owners: list[BankAccountOwner]
 
 
@@ -142,7 +143,8 @@ class BankTransaction(msgspec.Struct, kw_only=True):
     description: str | None
     transaction_type: TransactionType
     provider_name: str
-    data_connection_id: str
+    data_connection_id: str | None
+    """Null where the data was brought and not fetched."""
 
 
 class PendingTransaction(BankTransaction, kw_only=True):
@@ -166,6 +168,10 @@ class CashflowMonth(msgspec.Struct, kw_only=True):
     opening_balance: Decimal | None
     closing_balance: Decimal | None
     transactions_count: int
+    own_transfers_in: Decimal | None
+    """Of the income: what came from the consumer's other accounts, on evidence; null where that was not looked at."""
+    own_transfers_out: Decimal | None
+    """Of the expense."""
 
 
 class CurrencyCashflow(msgspec.Struct, kw_only=True):
@@ -193,7 +199,7 @@ class Cashflow(CurrencyCashflow, kw_only=True):
 # Qard: credit insights
 
 
-# A document may have tens of thousands of these two: the collector of cycles need not go through them.
+# A document may have tens of thousands of these: the collector of cycles need not go through them.
 
 
 class CalendarMonth(msgspec.Struct, kw_only=True, gc=False):
@@ -201,17 +207,47 @@ class CalendarMonth(msgspec.Struct, kw_only=True, gc=False):
     amount: Decimal
 
 
-class CashFlow(msgspec.Struct, kw_only=True, gc=False):
-    """Transactions of one account that belong together by direction, type and wording."""
+class Interval(msgspec.Struct, kw_only=True, gc=False):
+    """The shortest and the longest gap between two transactions, in days; null with fewer than two."""
 
+    min: int | None
+    max: int | None
+
+
+class Regularity(msgspec.Struct, kw_only=True, gc=False):
+    """How regular a cash flow is. Source: metrics R2 to R6 of the catalogue."""
+
+    due_days: list[int]
+    """Days of the month."""
+    interval: Interval
+    mean_number_of_days_in_interval: Decimal | None
+    accuracy: int
+    """The share of gaps that fit the periodicity, 0 to 100."""
+    periodicity: str
+    repartition: str
+    status: str
+    """`EARLY`, `MATURE`, `MISSED` or `ENDED`."""
+    next_expected: str | None
+
+
+class CashFlow(msgspec.Struct, kw_only=True, gc=False):
+    """Transactions of one account that belong together: a recurring stream, or what came once."""
+
+    account_id: str
     type: str
     category: str
+    """The most telling label; `UNLABELLED` without any."""
+    categories: list[str]
+    """All labels that most of its transactions have."""
     label_root: str
     label: str
     currency: str
     total_amount: str
-    """The contract has a string here: an exact decimal in major units."""
+    """The contract has a string here: an exact decimal in major units, rejected transactions included."""
+    total_rejected_amount: str
+    """Of it what was returned."""
     calendar: list[CalendarMonth]
+    regularity: Regularity
     transactions: list[BankTransaction]
 
 
@@ -225,6 +261,7 @@ class TransactionsGroupDetail(msgspec.Struct, kw_only=True):
 class RejectionDetail(msgspec.Struct, kw_only=True):
     status: str
     total_amount: Decimal | None
+    """What was returned, by size."""
     total_fees_amount: Decimal | None
     count: int | None
     transactions: list[BankTransaction]
@@ -235,13 +272,44 @@ class LoanFlows(msgspec.Struct, kw_only=True):
     status: str
     total_amount: Decimal | None
     monthly_average: Decimal | None
+    """Over complete covered months; null without any."""
     count: int | None
     transactions: list[BankTransaction]
 
 
+class Loan(msgspec.Struct, kw_only=True, gc=False):
+    """One loan, as its repayments show it."""
+
+    lender: str
+    """The lender's name where it is known; else what the wordings have in common."""
+    category: str
+    type: str
+    """`bnpl`, `hcstc`, `dca_dmp`, `secured`, `unsecured` or `unknown`."""
+    account_id: str
+    usual_amount: Decimal
+    total_amount: Decimal
+    monthly_average: Decimal | None
+    count: int
+    rejected_count: int
+    first_date: str
+    last_date: str
+
+
+class Repayments(LoanFlows, kw_only=True):
+    """Without those that were rejected."""
+
+    loans: list[Loan]
+
+
 class Loans(msgspec.Struct, kw_only=True):
-    repayments: LoanFlows
+    repayments: Repayments
+    """Of loans proper."""
+    split_payments: Repayments
+    """Of purchases that are paid in instalments."""
+    debt_collection: Repayments
+    """To collectors of debts and bailiffs."""
     drawdowns: LoanFlows
+    wage_advances: LoanFlows
 
 
 class Incidents(msgspec.Struct, kw_only=True):
@@ -252,36 +320,59 @@ class Incidents(msgspec.Struct, kw_only=True):
 class Overdraft(msgspec.Struct, kw_only=True):
     status: str
     duration: int | None
-    """Days that ended below the agreed limit, summed over the accounts; the limit is 0 where none is known."""
+    """Days of the months that ended below the agreed limit, summed over the accounts; the limit is 0 where none is
+    known."""
     limit_assumed: bool | None
     fees: TransactionsGroupDetail
+    intervention_fees: TransactionsGroupDetail
 
 
 class HeavyFailures(msgspec.Struct, kw_only=True):
     direct_recovery_of_debt: TransactionsGroupDetail
     bank_account_seizure: TransactionsGroupDetail
+    preventive_seizure: TransactionsGroupDetail
+    fees: TransactionsGroupDetail
+
+
+class Gambling(msgspec.Struct, kw_only=True):
+    outgoing: TransactionsGroupDetail
+    incoming: TransactionsGroupDetail
 
 
 class Risks(msgspec.Struct, kw_only=True):
     incidents: Incidents
     overdraft: Overdraft
     heavy_failures: HeavyFailures
+    gambling: Gambling
 
 
-class CreditInsights(msgspec.Struct, kw_only=True):
+class CurrencyInsights(msgspec.Struct, kw_only=True):
+    """Loans and risks of the accounts of one currency."""
+
+    currency: str | None
+    loans: Loans
+    risks: Risks
+
+
+class CreditInsights(CurrencyInsights, kw_only=True):
+    """The currency with the most transactions first, the rest under `other_currencies`; cash flows are of all."""
+
+    status: str
+    """`ok`; `insufficient_history` where too little is known for an analysis; `not_applicable` where there is no
+    account to analyse."""
+    reasons: list[str]
+    """Machine-readable: why an analysis does not fit, or what is to be minded."""
     from_date: str | None
     to_date: str | None
     cash_flows: list[CashFlow]
-    loans: Loans
-    risks: Risks
+    other_currencies: list[CurrencyInsights]
     computed_at: str | None
 
 
 #: Statuses of a figure.
 OK = "ok"
 INSUFFICIENT_HISTORY = "insufficient_history"
-NOT_COMPUTED = "not_computed"
-"""The figure has its final shape and is not computed by this version."""
+NOT_APPLICABLE = "not_applicable"
 
 
 # Insights
@@ -292,10 +383,9 @@ class Amount(msgspec.Struct):
     currency: str
 
 
-class Balances(msgspec.Struct, kw_only=True):
+class Balances(msgspec.Struct, kw_only=True, tag_field="type", tag="BALANCES"):
     """One account's report. What the source does not give is left out."""
 
-    type: Literal["BALANCES"] = "BALANCES"
     insights_consumer_id: str
     insights_account_ids: list[str]
     balance: Amount | msgspec.UnsetType = msgspec.UNSET

@@ -66,7 +66,7 @@ def answer(account: Account, rows: Rows) -> BankAccount:
         last_update=last_update,
         last_transaction=None if newest is None else qard_day(-newest.newest),
         provider_name=account.provider,
-        data_connection_id=account.connection,
+        data_connection_id=account.connection or None,
         owners=[
             BankAccountOwner(
                 first_name=owner.first_name,

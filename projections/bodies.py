@@ -105,7 +105,7 @@ def expand(account: Account, bodies: Sequence[bytes], more: bytes = b"") -> list
     text = text.replace(b"\x05", b',"transaction_type":"')
     tail = b'","provider_name":%s,"data_connection_id":%s%s}' % (
         _json(account.provider),
-        _json(account.connection),
+        _json(account.connection or None),
         more,
     )
     text = text.replace(b"\x00", tail + b'\x00{"id":"')

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from projections import answers
+from projections import answers, own_transfers
 from projections.accounts import OBSERVED, Account, cash_accounts, key_of
 from projections.answers import CashflowMonth, CurrencyCashflow, major, qard_time
 from projections.ports import Rows, Table
@@ -143,7 +143,7 @@ def answer(accounts: list[Account], rows: Rows, computed_at: int | None) -> answ
         other_currencies=[flow for _, flow in flows[1:]],
         computed_at=None if computed_at is None else qard_time(moment(computed_at)),
         provider_name=None if source is None else source.provider,
-        data_connection_id=None if source is None else source.connection,
+        data_connection_id=None if source is None else source.connection or None,
     )
 
 
@@ -167,8 +167,15 @@ def _currency(
         NOTHING, currency=currency, accounts=[account.id for account in accounts]
     )
     sums: defaultdict[int, list[int]] = defaultdict(lambda: [0, 0, 0])
+    between: defaultdict[int, list[int]] = defaultdict(lambda: [0, 0])
+    between_since: int | None = 0
     for account in accounts:
         scale = 10 ** (exponent - account.exponent)
+        found = own_transfers.known_of(account, rows)
+        between_since = None if None in (between_since, found.since) else max(between_since, found.since)
+        for number, (came, went) in found.months.items():
+            between[number][0] += came * scale
+            between[number][1] += went * scale
         for row in rows.scan(MONTHS, key_of(account.id)):
             month = sums[row.month]
             month[0] += int(row.income) * scale
@@ -185,6 +192,7 @@ def _currency(
         income, expense, count = sums.get(month, (0, 0, 0))
         net = income + expense
         opening = None if closing is None else closing - net
+        is_known = between_since is not None and month >= between_since
         months.append(
             CashflowMonth(
                 month=month_text(month),
@@ -194,6 +202,8 @@ def _currency(
                 opening_balance=None if opening is None else major(opening, exponent),
                 closing_balance=None if closing is None else major(closing, exponent),
                 transactions_count=count,
+                own_transfers_in=major(between[month][0], exponent) if is_known else None,
+                own_transfers_out=major(between[month][1], exponent) if is_known else None,
             )
         )
         closing = opening

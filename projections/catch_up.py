@@ -14,13 +14,12 @@ from itertools import islice
 from domain import streams
 from domain.consumer_account import TransactionsFetched
 from domain.fact import Recorded
-from domain.refusals import Corrupt
 from projections import models
 from projections.accounts import OBSERVED
 from projections.erasure import forgotten, stream_of
 from projections.models import Consumer
 from projections.ports import Generation, Rows, Source, StalePosition, Unreadable
-from projections.stalled import STALLED, Stalled
+from projections.stalled import POISON, STALLED, Stalled
 
 logger = logging.getLogger(__name__)
 
@@ -31,9 +30,6 @@ CONSUMERS_MAX = 256
 
 #: Called after each transaction: position, head of the log, bank transactions read so far.
 Progress = Callable[[int, int, int], None]
-
-# What a fact can do to the fold. Failures of the store are none of these, and end the loop.
-POISON = (Corrupt, ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 
 
 class Stopped(Exception):

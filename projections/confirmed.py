@@ -24,6 +24,7 @@ class Confirmed(NamedTuple):
     connection: str
     """The connection that said so: with that it is forgotten."""
     as_of: int
+    recorded_at: int
 
 
 CONFIRMED = Table("source_confirmed", Confirmed, key=5)
@@ -35,9 +36,10 @@ def project(recorded: Recorded, rows: Rows) -> None:
     stream, gone = stream_of(recorded.stream), forgotten(recorded)
     if gone is None:
         if isinstance(recorded.fact, SyncSucceeded):
-            day = -utc_day(micros(recorded.recorded_at))
+            at = micros(recorded.recorded_at)
+            day = -utc_day(at)
             for source, as_of in recorded.fact.confirmed.items():
-                rows.put(CONFIRMED, Confirmed(*stream[:2], source, day, stream.id, micros(as_of)))
+                rows.put(CONFIRMED, Confirmed(*stream[:2], source, day, stream.id, micros(as_of), at))
         return
     match gone.aggregate:
         case streams.CONSUMER:

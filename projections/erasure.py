@@ -10,7 +10,7 @@ from functools import lru_cache
 
 from domain import streams
 from domain.consumer import ConsumerErased
-from domain.consumer_account import CONNECTION_DELETED, AccountClosed
+from domain.consumer_account import DESTROYING, AccountClosed
 from domain.data_connection import ConnectionDeleted
 from domain.fact import Erased, Recorded
 from domain.streams import Stream
@@ -24,6 +24,6 @@ def forgotten(recorded: Recorded) -> Stream | None:
     match recorded.fact:
         case Erased() | ConsumerErased() | ConnectionDeleted():
             return stream_of(recorded.stream)
-        case AccountClosed(reason=reason) if reason == CONNECTION_DELETED:
+        case AccountClosed(reason=reason) if reason in DESTROYING:
             return stream_of(recorded.stream)
     return None

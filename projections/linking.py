@@ -173,7 +173,10 @@ def change(fact: object, source: Source) -> Source:
     """A source after a fact of its own."""
     match fact:
         case AccountDetailsChanged(details=details):
-            return source._replace(kind=details.kind, details=_encode(replace(details, fields={})))
+            changed = source._replace(kind=details.kind, details=_encode(replace(details, fields={})))
+            return (
+                changed._replace(currency=fact.currency, exponent=fact.exponent) if fact.currency else changed
+            )
         case BalanceRefreshed():
             return source._replace(
                 as_of=micros(fact.as_of),

@@ -53,6 +53,9 @@ class Told(NamedTuple):
     kind: str
     root: str
     body: bytes
+    seen_at: int
+    labels: str
+    more: bytes
     said: bytes
     """A digest of what makes it the same as a row of another source."""
 
@@ -145,10 +148,8 @@ def shown_of(said: Said, parts: Sequence[Part], key: bytes) -> list[Transaction]
                 for other in sorted(parts, key=lambda other: other.linked)
                 if other.linked < part.linked and (its := key_of(other.source)) in said
             ]
-            ids = [
-                next((row[n].id for row in earlier if n < len(row)), told.id) for n, told in enumerate(own)
-            ]
-            return [_as_shown(told, id, key) for told, id in zip(own, ids, strict=True)]
+            likes = [[told, *(row[n] for row in earlier if n < len(row))] for n, told in enumerate(own)]
+            return [_as_shown(told, its, key) for told, its in zip(own, likes, strict=True)]
     return []
 
 
@@ -382,16 +383,47 @@ def _saying(said: Sequence[bytes], parts: Iterable[Part], rows: Rows) -> Iterato
 
 def told_of(row: Transaction) -> Told:
     """A row as it is kept of a source that is kept apart."""
-    key, newest, id, reference, digest, booked_on, amount, kind, root, body = row
+    key, newest, id, reference, digest, booked_on, amount, kind, root, body, seen_at, labels, more = row
     said = f"{booked_on} {newest} {amount} ".encode() + wording_in(body)
     said = blake2b(said, digest_size=_SAID_SIZE).digest()
-    return Told(key, booked_on, id, newest, reference, digest, amount, kind, root, body, said)
+    return Told(
+        *(
+            key,
+            booked_on,
+            id,
+            newest,
+            reference,
+            digest,
+            amount,
+            kind,
+            root,
+            body,
+            seen_at,
+            labels,
+            more,
+            said,
+        )
+    )
 
 
-def _as_shown(row: Told, id: bytes, key: bytes) -> Transaction:
-    body = row.body if id == row.id else under(id, row.body)
+def _as_shown(row: Told, likes: Sequence[Told], key: bytes) -> Transaction:
+    """A row under the id of the first of its likes of earlier sources, itself without any, and as seen when the first
+    of all was."""
+    id = likes[1].id if len(likes) > 1 else row.id
     return Transaction(
-        key, row.newest, id, row.reference, row.digest, row.booked_on, row.amount, row.kind, row.root, body
+        account=key,
+        newest=row.newest,
+        id=id,
+        reference=row.reference,
+        digest=row.digest,
+        booked_on=row.booked_on,
+        amount=row.amount,
+        kind=row.kind,
+        root=row.root,
+        body=row.body if id == row.id else under(id, row.body),
+        seen_at=min(like.seen_at for like in likes),
+        labels=row.labels,
+        more=row.more,
     )
 
 

@@ -19,30 +19,35 @@ from projections import (
     cashflow,
     confirmed,
     directory,
-    flows,
     health,
+    insights,
     linking,
     merging,
+    own_transfers,
     pending,
     quality,
     shown,
     stalled,
     transactions,
+    uploads,
 )
 from projections.erasure import stream_of
 from projections.ports import Rows, Table
 
 MODELS = (
-    *(directory, health, confirmed, quality, linking, merging, pending, shown, flows, cashflow),
-    *(balances, banking_accounts, accounts),
+    *(directory, health, confirmed, quality, linking, merging, pending, shown, cashflow),
+    *(balances, banking_accounts, insights, own_transfers, accounts, uploads),
 )
 ALL_TABLES: tuple[Table, ...] = tuple(table for model in (stalled, *MODELS) for table in model.TABLES)
 
 _project = (
     *(directory.project, health.project, confirmed.project, quality.project),
-    *(transactions.project, merging.project, accounts.project),
+    *(transactions.project, merging.project, accounts.project, uploads.project),
 )
-_finish = (banking_accounts.finish, balances.finish, cashflow.finish)
+#: Made from rows that are as many as there are accounts and months.
+SMALL_DOCUMENTS = (banking_accounts.finish, balances.finish, cashflow.finish)
+#: Figures are made from the rows of 24 months. The cash flow tells what they find of own transfers.
+_finish = (insights.finish, *SMALL_DOCUMENTS)
 
 Consumer = tuple[str, str]
 """Tenant and consumer."""
@@ -57,9 +62,9 @@ def project(recorded: Recorded, rows: Rows) -> None:
 def changed_by(recorded: Recorded) -> Consumer | None:
     """The consumer whose documents a fact may change."""
     stream = stream_of(recorded.stream)
-    confirms = isinstance(recorded.fact, SyncSucceeded) and recorded.fact.confirmed
     of_accounts = stream.aggregate in (streams.CONSUMER, streams.CONSUMER_ACCOUNT)
-    if of_accounts or confirms or merging.may_move(recorded):
+    # A sync that found nothing new says how fresh the figures are.
+    if of_accounts or isinstance(recorded.fact, SyncSucceeded) or merging.may_move(recorded):
         return stream.tenant, stream.consumer
     return None
 

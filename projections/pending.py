@@ -41,6 +41,9 @@ class Pending(NamedTuple):
     """When the provider last touched the row."""
     body: bytes
     """The parts of the answer, between marks: see `bodies`."""
+    labels: str
+    more: bytes
+    """As of a booked row: see `shown.Transaction`."""
 
 
 class Removed(NamedTuple):
@@ -96,7 +99,7 @@ def hold(batch: Batch, rows_of_batch: Sequence[tuple[Any, ...]], rows: Rows) -> 
 
 
 def _pending(batch: Batch, index: int, row: tuple[Any, ...]) -> Pending:
-    key, newest, id, reference, digest, booked_on, amount, kind, _, body = row
+    key, newest, id, reference, digest, booked_on, amount, kind, _, body, _, labels, more = row
     seen_at, touched_at = batch.pending_times.get(index, (None, None))
     return Pending(
         source=key,
@@ -112,6 +115,8 @@ def _pending(batch: Batch, index: int, row: tuple[Any, ...]) -> Pending:
         seen_at=_micros(seen_at),
         touched_at=_micros(touched_at),
         body=body,
+        labels=labels,
+        more=more,
     )
 
 

@@ -41,6 +41,8 @@ from projections.transactions import booked_rows
 
 #: What a bank shows without asking the person again, by the European rules on access to accounts.
 BANK_HISTORY_DAYS = 90
+#: 9999-12-31: no day is later.
+LAST_DAY = 2_932_896
 #: A row that is shown so many days after the day it is booked on may still be new to the balance.
 LATE_DAYS = 10
 
@@ -67,6 +69,8 @@ class Reading(NamedTuple):
     """Minus the UTC day on which it was recorded, as days since 1970-01-01: a forward scan gives the newest first."""
     as_of: int
     balance: int | None
+    recorded_at: int
+    """Rows that were recorded by then are in it."""
 
 
 class First(NamedTuple):
@@ -113,7 +117,8 @@ def project(recorded: Recorded, rows: Rows) -> None:
     key = (stream.tenant, stream.consumer, stream.id)
     match recorded.fact:
         case BalanceRefreshed(as_of=as_of, balance=balance):
-            rows.put(READINGS, Reading(*key, -today, micros(as_of), balance))
+            at = micros(recorded.recorded_at)
+            rows.put(READINGS, Reading(*key, -today, micros(as_of), balance, at))
             if rows.get(FIRST, *key) is None:
                 rows.put(FIRST, First(*key, utc_day(micros(as_of))))
         case TransactionsFetched() as fact:
@@ -355,22 +360,44 @@ def _include(moved: Moved, index: int, sums: list[Sum]) -> None:
     sums[index] = Sum(sums[index].booked + int(moved.booked), sums[index].unknown + moved.unknown)
 
 
-def _read_on(rows: Rows, key: Key, window: Range) -> dict[int, tuple[int, int | None]]:
-    """By the day of its recording the last reading of each: when it was made, and the balance."""
+class Read(NamedTuple):
+    """The last reading of a source that was recorded on a day."""
+
+    as_of: int
+    balance: int | None
+    recorded_at: int
+
+
+def _read_on(rows: Rows, key: Key, window: Range) -> dict[int, Read]:
+    """By the day of its recording the last reading of each."""
     days = {"at_least": -window.last, "at_most": -window.first}
-    on = {-row.newest: (row.as_of, row.balance) for row in rows.scan(READINGS, *key, **days)}
-    confirmed = sorted((-row.newest, row.as_of) for row in rows.scan(CONFIRMED, *key, **days))
+    on = {-row.newest: Read(*row[-3:]) for row in rows.scan(READINGS, *key, **days)}
+    confirmed = sorted(
+        (-row.newest, row.as_of, row.recorded_at) for row in rows.scan(CONFIRMED, *key, **days)
+    )
     own = sorted(on)
     earlier = next(iter(rows.scan(READINGS, *key, at_least=-(window.first - 1))), None)
-    for day, as_of in confirmed:
+    for day, as_of, recorded_at in confirmed:
         index = bisect_right(own, day) - 1
         if index >= 0:
-            on[day] = max(
-                on.get(day, (as_of, on[own[index]][1])), (as_of, on[own[index]][1]), key=lambda one: one[0]
-            )
+            again = Read(as_of, on[own[index]].balance, recorded_at)
+            on[day] = max(on.get(day, again), again, key=lambda one: one.as_of)
         elif earlier is not None:
-            on[day] = (as_of, earlier.balance)
+            on[day] = Read(as_of, earlier.balance, recorded_at)
     return on
+
+
+def readings_of(rows: Rows, account: Account, since: int) -> list[tuple[int, Read]]:
+    """The readings of an account from a day on, one for each day that it was read for, oldest first: the one that was
+    recorded last. Of each source the days count for which it may be shown, as in `coverage_of`."""
+    found: dict[int, Read] = {}
+    for source, until, _ in reversed(_sources(rows, account)):
+        on = _read_on(rows, (account.tenant, account.consumer, source), Range(since, LAST_DAY))
+        for _, read in sorted(on.items()):
+            day = utc_day(read.as_of)
+            if day >= since and (until is None or day < until):
+                found[day] = read
+    return sorted(found.items())
 
 
 class Drift(NamedTuple):

@@ -1,7 +1,7 @@
 """The booked rows that are shown of each account, in the order in which they are asked for, and how many there are.
 
-The paged table holds them newest value day first. Whatever is made of them moves with them here: counts, the
-sums of `flows` and the months of `cashflow`. Pending rows are in none of these.
+The paged table holds them newest value day first. Whatever is made of them moves with them here: counts and
+the months of `cashflow`. Pending rows are in none of these.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from operator import add, itemgetter
 from typing import Any, NamedTuple
 
-from projections import cashflow, flows
+from projections import cashflow
 from projections.kinds import type_of
 from projections.ports import Index, Rows, Table
 from projections.times import month_of
@@ -38,6 +38,13 @@ class Transaction(NamedTuple):
     """What its wording has in common with others: `labels.label_root`."""
     body: bytes
     """The parts of the answer, between marks: see `bodies`."""
+    seen_at: int
+    """When it was recorded first, as microseconds since 1970 in UTC. An edit does not change that; a row that was
+    removed and came back is new."""
+    labels: str
+    """What it is for, as `domain.categories.categorise.write_labels` has it."""
+    more: bytes
+    """`domain.row_details.RowDetails` as MessagePack; empty where it says nothing."""
 
 
 class Count(NamedTuple):
@@ -67,7 +74,6 @@ TABLES = (TRANSACTIONS, COUNTS, STRAYS)
 
 _kind_and_newest = itemgetter(*map(Transaction._fields.index, ("kind", "newest")))
 _amount_part = itemgetter(*map(Transaction._fields.index, ("booked_on", "amount")))
-_flow_part = itemgetter(*map(Transaction._fields.index, ("booked_on", "amount", "kind", "root")))
 _newest = itemgetter(Transaction._fields.index("newest"))
 _booked_on = itemgetter(Transaction._fields.index("booked_on"))
 
@@ -88,13 +94,12 @@ def move(came: Sequence[tuple[Any, ...]], went: Sequence[Transaction], key: byte
                 if _is_stray(booked_on, newest):
                     rows.put(STRAYS, Stray(key, booked_on, newest, id))
     _count(came, went, key, rows)
-    flows.move(map(_flow_part, came), map(_flow_part, went), key, rows)
     cashflow.move(map(_amount_part, came), map(_amount_part, went), key, rows)
 
 
 def forget(key: bytes, rows: Rows) -> None:
     """Drop all that was shown of an account."""
-    for table in (*TABLES, *flows.TABLES, cashflow.MONTHS):
+    for table in (*TABLES, cashflow.MONTHS):
         rows.delete(table, key)
 
 

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from domain.refusals import Corrupt
 from projections.ports import Table
+
+#: What a fact can do to whatever is made of it. Failures of the store are none of these.
+POISON = (Corrupt, ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 
 
 class Stalled(NamedTuple):

@@ -14,7 +14,7 @@ from domain.fact import Recorded
 from domain.pending import Pendings
 from domain.streams import Stream
 from domain.transactions import DIGEST_SIZE, ID_SIZE, Batch
-from projections import merging, pending, shown
+from projections import labelling, merging, pending, shown
 from projections.accounts import Account, key_of
 from projections.bodies import bodies, expand, value_days
 from projections.erasure import forgotten, stream_of
@@ -22,6 +22,7 @@ from projections.labels import label_root
 from projections.linking import SOURCES, Source, members_of, source_by_id
 from projections.pending import BOOKINGS, PENDING, REMOVED
 from projections.ports import Rows
+from projections.times import micros
 
 # Facts
 
@@ -44,7 +45,7 @@ def project(recorded: Recorded, rows: Rows) -> None:
         pending.undo(fact, key, rows)
         return
     went = booked_rows(rows, source, (*fact.modified.references, *fact.removed.references))
-    came = _fold(fact, {row.reference: row.digest for row in went}, key, source.exponent, rows)
+    came = _fold(fact, went, micros(recorded.recorded_at), key, source.exponent, rows)
     if source.apart:
         merging.bring(source, map(merging.told_of, came), went, rows)
     else:
@@ -70,20 +71,24 @@ def _forget(gone: Stream, rows: Rows) -> None:
 
 
 def _fold(
-    fact: TransactionsFetched, digests: Mapping[str, bytes], key: bytes, exponent: int, rows: Rows
+    fact: TransactionsFetched, went: Sequence[Any], seen_at: int, key: bytes, exponent: int, rows: Rows
 ) -> list[tuple[Any, ...]]:
     """Fold a fact into what is kept of a source's rows that are not booked, and return those that are.
 
-    `digests` are those of the booked rows that it takes out, by reference.
+    `went` are the booked rows that it takes out.
     """
     came: list[tuple[Any, ...]] = []
+    digests = {row.reference: row.digest for row in went}
+    # What is edited was seen when it first came.
+    seen = {row.reference: row.seen_at for row in went}
     for batch in (fact.added, fact.restored, fact.modified):
         if batch.references:
             # Earlier facts have rows that came back among the added ones.
             pending.come_back(batch.references, key, rows)
             if batch is fact.modified:
                 pending.take(batch.references, key, rows)
-            came += _booked(batch, key, exponent, rows)
+            of_edited = seen if batch is fact.modified else {}
+            came += _booked(batch, of_edited, seen_at, key, exponent, rows)
     if fact.removed:
         pending.remove(fact.removed.ids, fact.removed.references, digests, key, rows)
     if fact.booked:
@@ -93,9 +98,14 @@ def _fold(
     return came
 
 
-def _booked(batch: Batch, key: bytes, exponent: int, rows: Rows) -> list[tuple[Any, ...]]:
-    """The booked rows of a batch, in the order of their table's key; its pending rows are kept."""
-    told = _rows(batch, key, exponent)
+def _booked(
+    batch: Batch, seen: Mapping[str, int], seen_at: int, key: bytes, exponent: int, rows: Rows
+) -> list[tuple[Any, ...]]:
+    """The booked rows of a batch, in the order of their table's key; its pending rows are kept.
+
+    `seen` says by reference when rows were seen first; those that are not in it are seen now.
+    """
+    told = _rows(batch, seen, seen_at, key, exponent)
     if batch.pending:
         pending.hold(batch, told, rows)
         apart = frozenset(batch.pending)
@@ -105,14 +115,17 @@ def _booked(batch: Batch, key: bytes, exponent: int, rows: Rows) -> list[tuple[A
     return told
 
 
-def _rows(batch: Batch, key: bytes, exponent: int) -> list[tuple[Any, ...]]:
+def _rows(
+    batch: Batch, seen: Mapping[str, int], seen_at: int, key: bytes, exponent: int
+) -> list[tuple[Any, ...]]:
     """A batch as rows of `TRANSACTIONS`. A rebuild spends its time here, so columns are read as they are."""
     days = value_days(batch)
     ids = [batch.ids[start : start + ID_SIZE] for start in range(0, len(batch.ids), ID_SIZE)]
     digests = [batch.digests[at : at + DIGEST_SIZE] for at in range(0, len(batch.digests), DIGEST_SIZE)]
+    details = labelling.details_of(batch)
     return [
-        (key, -day, id, reference, digest, booked_on, amount, kind, root, body)
-        for day, id, reference, digest, booked_on, amount, kind, root, body in zip(
+        (key, -day, id, reference, digest, booked_on, amount, kind, root, body, at, labels, more)
+        for day, id, reference, digest, booked_on, amount, kind, root, body, at, labels, more in zip(
             days,
             ids,
             batch.references,
@@ -122,6 +135,9 @@ def _rows(batch: Batch, key: bytes, exponent: int) -> list[tuple[Any, ...]]:
             batch.kinds,
             map(label_root, batch.wordings),
             bodies(batch, days, exponent),
+            [seen.get(reference, seen_at) for reference in batch.references],
+            labelling.labels_of(batch, details),
+            map(labelling.written, details),
             strict=True,
         )
     ]
@@ -204,7 +220,9 @@ def pending_rows(rows: Rows, account: Account) -> list[bytes]:
 
     They are counted nowhere, and their days may change until they are booked.
     """
-    held = sorted(rows.scan(PENDING, key_of(account.source)), key=lambda row: (-row.value_day, row.id))
+    rows_of_source = rows.scan(PENDING, key_of(account.source))
+    waiting = [row for row in rows_of_source if not labelling.read(row.more).was_dropped]
+    held = sorted(waiting, key=lambda row: (-row.value_day, row.id))
     return expand(account, [row.body for row in held], more=b',"pending":true')
 
 

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import typer
 
-from scripts import api_keys, demo, rebuild, replay_audit, serve, simulate, simulate_histories
+from scripts import (
+    api_keys,
+    demo,
+    import_statement,
+    rebuild,
+    replay_audit,
+    serve,
+    simulate,
+    simulate_histories,
+)
 
 
 def build() -> typer.Typer:
@@ -19,6 +28,7 @@ def build() -> typer.Typer:
     app.command("simulate")(simulate.simulate)
     app.command("simulate-histories")(simulate_histories.simulate_histories)
     app.command("demo")(demo.demo)
+    app.command("import")(import_statement.import_statement)
     app.command("rebuild")(rebuild.rebuild)
     app.command("replay-audit")(replay_audit.replay_audit)
     app.add_typer(api_keys.app, name="api-keys")

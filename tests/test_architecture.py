@@ -18,7 +18,7 @@ MAY_IMPORT = {
     "adapters": {
         *("domain", "application", "projections", "msgspec"),
         *("eventsourcing", "aiohttp", "pydantic", "pydantic_settings", "cryptography"),
-        *("stamina", "zstandard", "swagger_ui", "yarl"),
+        *("stamina", "zstandard", "swagger_ui", "yarl", "lxml", "mt940"),
     },
     "scripts": {
         *("domain", "application", "projections", "adapters", "msgspec"),

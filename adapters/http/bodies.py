@@ -54,7 +54,7 @@ def too_large(size_max: int) -> Problem:
     )
 
 
-async def read_body(request: web.Request) -> bytes:
+async def read_body(request: web.Request, size_max: int = BODY_SIZE_MAX) -> bytes:
     """The bytes of the body, within the limits of size and time.
 
     Raises:
@@ -67,7 +67,7 @@ async def read_body(request: web.Request) -> bytes:
             "The body must not be compressed.",
             headers={"Accept-Encoding": "identity", "Connection": "close"},
         )
-    raw = await read_raw(request, BODY_SIZE_MAX)
+    raw = await read_raw(request, size_max)
     if raw and request.headers.get("Content-Type", "").strip() and not _is_json(request):
         raise Problem(415, MEDIA_TYPE, "The body must be JSON in UTF-8.")
     return raw

@@ -203,7 +203,7 @@ async def _handled(
     key = _idempotency_key(request) if route.writes else None
     raw = b""
     if request.method not in ("GET", "HEAD") and not route.reads_body:
-        raw = await read_body(request)
+        raw = await read_body(request, route.body_max)
     if route.body is not None:
         asked.body = parse_body(raw, route.body, optional=route.body_optional)
     elif raw.strip() not in (b"", b"{}"):

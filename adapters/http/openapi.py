@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from http import HTTPStatus
 from importlib.metadata import PackageNotFoundError, version
@@ -16,6 +17,7 @@ from adapters.http.routing import HTML, JSON, Header, Route
 from projections.answers import encode
 
 _REF = "#/components/schemas/{name}"
+_GENERIC = re.compile(r"(\w+?)_(\w+?)_+")
 
 #: What any route may answer, whatever it is for.
 _ALWAYS = (400, 500)
@@ -110,6 +112,8 @@ def _operation(route: Route, schemas: Mapping[Any, Any]) -> dict[str, Any]:
         if route.body_example is not None:
             content["example"] = route.body_example
         operation["requestBody"] = {"required": not route.body_optional, "content": {JSON: content}}
+    elif route.accepts:
+        operation["requestBody"] = {"required": True, "content": {route.accepts: {}}}
     return operation
 
 
@@ -188,9 +192,11 @@ def _schemas(routes: Iterable[Route]) -> tuple[dict[Any, Any], dict[str, Any]]:
     made, components = msgspec.json.schema_components(list(answered.values()), ref_template=_REF)
     components = {_plain(name): _exact(schema) for name, schema in components.items()}
     for name, body in sorted(bodies.items()):
-        if name in components:
-            raise RuntimeError(f"two schemas are named {name}")
-        components[name] = _without_titles(body.model_json_schema())
+        schema = _without_titles(body.model_json_schema(ref_template=_REF.format(name="{model}")))
+        for part, described in {**schema.pop("$defs", {}), name: schema}.items():
+            # Bodies may share their parts.
+            if components.setdefault(part, described) != described:
+                raise RuntimeError(f"two schemas are named {part}")
     return dict(zip(answered, map(_exact, made), strict=True)), components
 
 
@@ -200,7 +206,8 @@ def _key(type: Any) -> str:
 
 def _plain(name: str) -> str:
     """`Page[answers.User]` is called `PageOfUser`: msgspec would say `Page_User_`."""
-    return name.replace("Page_", "PageOf").rstrip("_") if name.startswith("Page_") else name
+    made = _GENERIC.fullmatch(name)
+    return f"{made[1]}Of{made[2]}" if made else name
 
 
 def _exact(schema: Any) -> Any:
@@ -237,4 +244,7 @@ def _without_titles(schema: Any) -> Any:
 def _without_null(schema: Any) -> Any:
     """A parameter that may be left out is not null: it is not there."""
     options = [option for option in schema.get("anyOf", ()) if option != {"type": "null"}]
-    return options[0] if len(options) == 1 else schema
+    if len(options) != 1:
+        return schema
+    said = {"description": schema["description"]} if "description" in schema else {}
+    return {**options[0], **said}

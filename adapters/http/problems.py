@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from application.refusals import IdempotencyKeyInFlight, IdempotencyKeyReused
+from application.statement_files import StatementUnreadable
 from domain import refusals
 from domain.refusals import Refused
 
@@ -18,6 +19,11 @@ INTERNAL_ERROR = "INTERNAL_ERROR"
 #: The status and the code of every refusal, at every door.
 STATUS_OF: dict[type[Refused], tuple[int, str]] = {
     refusals.NotFound: (404, NOT_FOUND),
+    refusals.NoSuchConsumer: (404, "CONSUMER_NOT_FOUND"),
+    refusals.NoSuchAccount: (404, "ACCOUNT_NOT_FOUND"),
+    refusals.NoSuchTransaction: (404, "TRANSACTION_NOT_FOUND"),
+    refusals.TransactionExists: (409, "TRANSACTION_EXISTS"),
+    refusals.NotInStorage: (409, "ACCOUNT_NOT_IN_STORAGE"),
     refusals.InvalidRequest: (400, VALIDATION_ERROR),
     refusals.UnsupportedDataType: (400, "UNSUPPORTED_DATA_TYPE"),
     refusals.UnsupportedSetting: (400, VALIDATION_ERROR),
@@ -30,6 +36,7 @@ STATUS_OF: dict[type[Refused], tuple[int, str]] = {
     refusals.StatusChangeImpossible: (400, "STATUS_CHANGE_IMPOSSIBLE"),
     refusals.LinkInvalid: (400, "LINK_INVALID"),
     refusals.NotLinked: (409, "NOT_LINKED"),
+    StatementUnreadable: (400, "STATEMENT_UNREADABLE"),
     IdempotencyKeyReused: (422, "IDEMPOTENCY_KEY_REUSED"),
     IdempotencyKeyInFlight: (409, "IDEMPOTENCY_KEY_IN_FLIGHT"),
 }

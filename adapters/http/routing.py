@@ -11,6 +11,7 @@ import msgspec
 from aiohttp import web
 from pydantic import BaseModel
 
+from adapters.http.bodies import BODY_SIZE_MAX
 from adapters.http.problems import NOT_FOUND, Problem
 from adapters.http.services import HttpServices
 from application.execute import Services
@@ -114,8 +115,12 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     query: type[BaseModel] | None = None
     lenient_query: bool = False
     """Unknown parameters are let pass: somebody else makes this address."""
+    body_max: int = BODY_SIZE_MAX
+    """The most bytes of a body."""
     reads_body: bool = False
     """The handler reads the body, which is anything."""
+    accepts: str = ""
+    """The media type that such a body is described with; empty where only those send it who know."""
     writes: bool = False
     headers: tuple[Header, ...] = ()
     example: Any = None

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import msgspec
 
 from application.execute import Services
+from application.statement_files import StatementReader
 from application.webhooks import Webhooks
 from projections.health import ConnectionCounts
 from projections.ports import Rows
@@ -110,9 +111,12 @@ class HttpServices(msgspec.Struct, kw_only=True):
     """Make a key for a tenant under a command id, and return what its holder sends."""
     readiness: Callable[[], Awaitable[Readiness]]
     webhooks: Webhooks
+    read_statements: StatementReader
     scratch: Callable[[], Rows]
     """An empty store of rows in memory, to fold the stream of a write's answer into."""
     large_bodies: asyncio.Semaphore = msgspec.field(default_factory=lambda: asyncio.Semaphore(8))
     """Bounds the memory that the bodies of pushes take; the others wait, unread."""
+    statement_files: asyncio.Semaphore = msgspec.field(default_factory=lambda: asyncio.Semaphore(4))
+    """Bounds the memory that statement files take while they are read; pushes do not wait for them."""
     in_flight_max: int = 256
     """Requests that one tenant may have under way at once."""

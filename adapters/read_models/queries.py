@@ -22,7 +22,7 @@ from domain.consumer_account import Known
 from domain.data_connection import CONNECTED
 from domain.health import CONSENT_NEAR
 from domain.pending import Pendings
-from projections import credit_insights, health, transactions
+from projections import credit_insights, health, transactions, uploads
 from projections.accounts import Account, key_of
 from projections.bodies import expand
 from projections.directory import Consumer, DataConnection, DataSync, Provider
@@ -294,6 +294,11 @@ class SqliteReadModels:
         """The streams of the connected connections of whose consent something is to be announced."""
         with self.moment() as rows:
             return health.announcements_due(rows, now)
+
+    async def expiries_due(self, now: datetime) -> Sequence[tuple[str, str]]:
+        """Tenant and consumer of the accounts whose retention has ended, the longest waiting first."""
+        with self.moment() as rows:
+            return uploads.expiries_due(rows, now)
 
     async def stream_of_connection(self, connection_id: str) -> str | None:
         """The stream of a connection, whose tenant and consumer a browser does not know."""

@@ -7,11 +7,12 @@ from hashlib import sha256
 from types import NoneType
 from typing import get_args, get_type_hints
 
+from domain.insights import catalogue
 from projections.models import ALL_TABLES
 from projections.ports import Index, Table
 
 #: Counts the meanings of the rows: raise it when a fold changes, so that older generations are rebuilt.
-MEANING = 3
+MEANING = 4
 
 _SQL_TYPES = {str: "TEXT", int: "INTEGER", bytes: "BLOB"}
 #: Rows of one INSERT.
@@ -52,10 +53,11 @@ def index_name(table: str, index: str) -> str:
 
 @cache
 def fingerprint() -> str:
-    """Names the shape and the meaning of all tables. A generation of another one is to be rebuilt."""
+    """Names the shape and the meaning of all tables, and the formulas of the figures that are kept. A generation of
+    another one is to be rebuilt."""
     statements = [create_table(table) for table in ALL_TABLES]
     statements += [create_index(table, index) for table in ALL_TABLES for index in table.indices]
-    return sha256("\n".join([str(MEANING), *statements]).encode()).hexdigest()
+    return sha256("\n".join([str(MEANING), catalogue.VERSION, *statements]).encode()).hexdigest()
 
 
 class Statements:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 
 from domain.consumer_account import CASH_KINDS, CONNECTION_DELETED, DISABLED
 from domain.insights.books import Account, Books, Row
+from domain.insights.coverage import Range, covered_together, days_in
+from domain.insights.end_of_day import EndOfDay, end_of_day, together
 from domain.insights.figures import Window
+from domain.insights.loans import Found, loans_of
 from domain.insights.refunds import Refunds, refunds_in
+from domain.insights.returns import returned_debits
 from domain.insights.streams import Stream, streams_in
 from domain.insights.transfers import Transfers, transfers_between
 
@@ -70,7 +75,15 @@ class Analysis:
 
     def rows_of(self, account: Account, window: Window) -> Iterator[Row]:
         last = min(window.last, self.as_of)
-        return (row for row in account.rows if window.first <= self.day(row) <= last)
+        if self.date_basis == VALUE:
+            return (row for row in account.rows if window.first <= row.value_day <= last)
+        days = self._booked_on[account.id]
+        return iter(account.rows[bisect_left(days, window.first) : bisect_right(days, last)])
+
+    @cached_property
+    def _booked_on(self) -> dict[str, list[int]]:
+        """By id of the account the days of its rows, which are in their order."""
+        return {account.id: [row.day for row in account.rows] for account in self.books.accounts}
 
     def is_between_own(self, row: Row) -> bool:
         """Whether a row is one side of a transfer between own accounts, on evidence."""
@@ -79,35 +92,54 @@ class Analysis:
     # Coverage
 
     def covered_days(self, account: Account, window: Window) -> int:
-        """How many days of a window are covered, none after the reference day."""
-        last = min(window.last, self.as_of)
-        spans = ((max(first, window.first), min(end, last)) for first, end in account.covered)
-        return sum(end - first + 1 for first, end in spans if first <= end)
+        """How many days of a window are covered, none after the reference day nor before the books begin."""
+        return days_in(account.covered, max(window.first, self.books.since), min(window.last, self.as_of))
 
     def is_covered(self, account: Account, first: int, last: int) -> bool:
-        """Whether all days of a range are covered."""
-        return any(begin <= first and last <= end for begin, end in account.covered)
+        """Whether all days of a range are covered, and none lies before the books begin."""
+        within = first >= self.books.since
+        return within and any(begin <= first and last <= end for begin, end in account.covered)
 
     def covered_in(self, currency: str, window: Window) -> int:
         """The days of a window on which every account of a currency that had begun is covered; 0 without any."""
-        last = min(window.last, self.as_of)
-        return sum(1 for day in range(window.first, last + 1) if self.is_day_covered(currency, day))
+        return days_in(self.covered_ranges.get(currency, ()), window.first, min(window.last, self.as_of))
 
     def is_day_covered(self, currency: str, day: int) -> bool:
         """Whether at least one account of a currency is covered on a day, and none that had begun is not."""
-        held = [
-            any(first <= day <= last for first, last in account.covered)
-            for account in self.of_currency(currency)
-            if account.covered and account.covered[0][0] <= day
-        ]
-        return bool(held) and all(held)
+        return days_in(self.covered_ranges.get(currency, ()), day, day) == 1
+
+    @cached_property
+    def covered_ranges(self) -> dict[str, tuple[Range, ...]]:
+        """By currency the days of which that holds, as ranges."""
+        return {
+            currency: covered_together(self.of_currency(currency), self.books.since)
+            for currency in self.currencies
+        }
+
+    # Balances
+
+    @cached_property
+    def end_of_days(self) -> dict[str, EndOfDay]:
+        """By id of the account what it had at the end of each day, up to the reference day."""
+        return {
+            account.id: end_of_day(account, as_of=self.as_of, since=self.books.since)
+            for account in self.accounts
+        }
+
+    @cached_property
+    def end_of_days_together(self) -> dict[str, EndOfDay]:
+        """By currency what its accounts had together, on the days on which all of them are known."""
+        return {
+            currency: together([self.end_of_days[account.id] for account in self.of_currency(currency)])
+            for currency in self.currencies
+        }
 
     # What is found in them
 
     @cached_property
     def transfers(self) -> Transfers:
         """Transfers between any two of the consumer's accounts, also those that are not looked at."""
-        return transfers_between(self.books.accounts)
+        return transfers_between(self.books.accounts, self.as_of)
 
     @cached_property
     def refunds(self) -> Refunds:
@@ -119,3 +151,14 @@ class Analysis:
     def streams(self) -> tuple[Stream, ...]:
         """The recurring streams of the accounts that are looked at, over all the books up to the reference day."""
         return tuple(stream for account in self.accounts for stream in streams_in(account, self.as_of))
+
+    @cached_property
+    def returned(self) -> dict[bytes, Row]:
+        """By the id of each debit that was returned, the credit that gave it back, over all the books."""
+        rows = (row for account in self.accounts for row in account.rows if row.day <= self.as_of)
+        return returned_debits(rows)
+
+    @cached_property
+    def loans(self) -> tuple[Found, ...]:
+        """The loans that the accounts which are looked at repay, over all the books up to the reference day."""
+        return loans_of(self)

@@ -20,8 +20,12 @@ NOT_APPLICABLE = "not_applicable"
 # Units. All money is in minor units of the figure's currency.
 MONEY = "money"
 MONEY_PER_MONTH = "money/month"
+MONEY_PER_DAY = "money/day"
 COUNT = "count"
+COUNT_PER_MONTH = "count/month"
+SECONDS = "seconds"
 DAYS = "days"
+WEEKS = "weeks"
 MONTHS = "months"
 RATIO = "ratio"
 PERCENT = "percent"
@@ -95,10 +99,15 @@ def rounded(value: Fraction | int) -> int:
     return round(value)
 
 
+def scaled(amount: int, exponent: int) -> Fraction:
+    """An amount that is given in hundredths, such as a parameter, in the minor units of another currency."""
+    return amount * Fraction(10) ** (exponent - 2)
+
+
 def ratio(value: Fraction | int) -> str:
     """Four decimals, half to even: `0.3333`."""
-    scaled = round(Fraction(value) * 10_000)
-    sign, size = ("-" if scaled < 0 else ""), abs(scaled)
+    parts = round(Fraction(value) * 10_000)
+    sign, size = ("-" if parts < 0 else ""), abs(parts)
     return f"{sign}{size // 10_000}.{size % 10_000:04d}"
 
 
@@ -128,6 +137,6 @@ def deviation(values: Iterable[int], *, sample: bool = False) -> Fraction | None
     held = list(values)
     if len(held) <= (1 if sample else 0):
         return None
-    middle = Fraction(sum(held), len(held))
-    squares = sum((value - middle) ** 2 for value in held)
-    return root(squares / (len(held) - 1 if sample else len(held)))
+    count = len(held)
+    squares = Fraction(count * sum(value * value for value in held) - sum(held) ** 2, count)
+    return root(squares / (count - 1 if sample else count))

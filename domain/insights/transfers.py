@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict, deque
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from functools import cached_property
 from typing import NamedTuple
 
 import msgspec
 
-from domain.insights.books import Account
+from domain.categories.vocabulary import OWN_TRANSFERS
+from domain.insights.books import Account, Row
 
 #: The most days between the bookings of both sides.
 DAYS_MAX = 3
@@ -18,6 +20,9 @@ IBAN = "iban"
 END_TO_END = "end_to_end"
 WORDINGS = "wordings"
 LOOK_ALIKE = "amount_and_date"
+
+#: What stands in the field of an end-to-end reference where there is none. Source: ISO 20022.
+_NO_REFERENCES = frozenset({"", "NOTPROVIDED", "NOT PROVIDED", "NONE"})
 
 
 class Pair(NamedTuple):
@@ -39,6 +44,143 @@ class Transfers(msgspec.Struct, frozen=True, dict=True):
         return frozenset(id for pair in self.pairs for id in pair[:2])
 
 
-def transfers_between(accounts: Sequence[Account]) -> Transfers:
-    """Pair the rows of different accounts that are each other's opposite."""
-    raise NotImplementedError
+class _Side(NamedTuple):
+    """A row that may be one side of a transfer."""
+
+    row: Row
+    currency: str
+    target: str | None
+    """The other account of the consumer that the row names as the other side."""
+
+    @property
+    def amount(self) -> tuple[str, int]:
+        return self.currency, abs(self.row.amount)
+
+
+#: What two sides must share to be a pair; None of a side that cannot be in one.
+_Key = Callable[[_Side], Hashable | None]
+
+
+def transfers_between(accounts: Sequence[Account], as_of: int | None = None) -> Transfers:
+    """Pair rows of different accounts that are each other's opposite, in one currency, up to `DAYS_MAX` days apart.
+
+    Each row is in one pair at most. The strongest evidence goes first: both sides name the other's account, one
+    does, both bear one end-to-end reference, both say that they are transfers. Within one the nearest days go first,
+    then the order of ids; so the order of rows and accounts does not matter. Rows after `as_of` are not looked at.
+    """
+    sides = list(_sides(accounts, as_of))
+    outs = [side for side in sides if side.row.amount < 0]
+    ins = [side for side in sides if side.row.amount > 0]
+    taken: set[bytes] = set()
+    found: list[Pair] = []
+    for evidence, key_of_out, key_of_in in _RULES:
+        found += _matched(evidence, _by_key(outs, key_of_out, taken), _by_key(ins, key_of_in, taken), taken)
+    pairs = sorted(pair for pair in found if pair.evidence != LOOK_ALIKE)
+    suggestions = sorted(pair for pair in found if pair.evidence == LOOK_ALIKE)
+    return Transfers(tuple(pairs), tuple(suggestions))
+
+
+def _sides(accounts: Sequence[Account], as_of: int | None) -> Iterator[_Side]:
+    owners: defaultdict[str, set[str]] = defaultdict(set)
+    for account in accounts:
+        for name in (account.iban, account.number):
+            if name:
+                owners[_plain(name)].add(account.id)
+    for account in accounts:
+        for row in account.rows:
+            if row.amount and (as_of is None or row.day <= as_of):
+                # A number that two accounts bear names neither.
+                targets = owners.get(_plain(row.other), set()) if row.other else set()
+                target = next(iter(targets)) if len(targets) == 1 else None
+                yield _Side(row, account.currency, None if target == account.id else target)
+
+
+def _plain(name: str) -> str:
+    return "".join(name.split()).upper()
+
+
+# What both sides must share, by evidence
+
+
+def _named_out(side: _Side) -> Hashable | None:
+    return (side.amount, side.row.account, side.target) if side.target else None
+
+
+def _named_in(side: _Side) -> Hashable | None:
+    return (side.amount, side.target, side.row.account) if side.target else None
+
+
+def _towards_target(side: _Side) -> Hashable | None:
+    return (side.amount, side.target) if side.target else None
+
+
+def _towards_itself(side: _Side) -> Hashable | None:
+    return None if side.target else (side.amount, side.row.account)
+
+
+def _with_reference(side: _Side) -> Hashable | None:
+    reference = side.row.end_to_end.strip().upper()
+    return None if reference in _NO_REFERENCES else (side.amount, reference)
+
+
+def _with_wording(side: _Side) -> Hashable | None:
+    return side.amount if side.row.has_any(OWN_TRANSFERS) else None
+
+
+def _with_amount(side: _Side) -> Hashable | None:
+    return side.amount
+
+
+_RULES: tuple[tuple[str, _Key, _Key], ...] = (
+    (IBAN, _named_out, _named_in),
+    (IBAN, _towards_target, _towards_itself),
+    (IBAN, _towards_itself, _towards_target),
+    (END_TO_END, _with_reference, _with_reference),
+    (WORDINGS, _with_wording, _with_wording),
+    (LOOK_ALIKE, _with_amount, _with_amount),
+)
+
+
+def _by_key(sides: Iterable[_Side], key_of: _Key, taken: set[bytes]) -> dict[Hashable, list[Row]]:
+    groups: defaultdict[Hashable, list[Row]] = defaultdict(list)
+    for side in sides:
+        if side.row.id not in taken and (key := key_of(side)) is not None:
+            groups[key].append(side.row)
+    return groups
+
+
+def _matched(
+    evidence: str, outs: dict[Hashable, list[Row]], ins: dict[Hashable, list[Row]], taken: set[bytes]
+) -> Iterator[Pair]:
+    """Pair the rows that share a key, and mark them as taken."""
+    for key, leaving in outs.items():
+        coming = _Coming(ins.get(key, ()))
+        for distance in range(DAYS_MAX + 1):
+            left = []
+            for out in sorted(leaving, key=lambda row: row.id):
+                into = coming.take(out, distance)
+                if into is None:
+                    left.append(out)
+                else:
+                    taken |= {out.id, into.id}
+                    yield Pair(out.id, into.id, evidence)
+            leaving = left
+
+
+class _Coming:
+    """The rows that come in, by day and account: few looks per row, however many are alike."""
+
+    def __init__(self, rows: Iterable[Row]) -> None:
+        self._days: dict[int, dict[str, deque[Row]]] = {}
+        for row in sorted(rows, key=lambda row: row.id):
+            self._days.setdefault(row.day, {}).setdefault(row.account, deque()).append(row)
+
+    def take(self, out: Row, distance: int) -> Row | None:
+        """The first by id of those so many days apart from a row, on another account."""
+        heads = [
+            rows
+            for day in {out.day - distance, out.day + distance}
+            for account, rows in self._days.get(day, {}).items()
+            if rows and account != out.account
+        ]
+        return min(heads, key=lambda rows: rows[0].id).popleft() if heads else None

@@ -14,11 +14,13 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from scripts.bench import append, growth, http, measure, rebuild
+from scripts.bench import append, categorise, growth, http, measure, rebuild
 from scripts.bench.table import NoMarkers, table, write
 from scripts.options import stop
 
-BENCHMARKS: dict[str, ModuleType] = {module.NAME: module for module in (append, rebuild, http, growth)}
+BENCHMARKS: dict[str, ModuleType] = {
+    module.NAME: module for module in (append, rebuild, http, growth, categorise)
+}
 ROUNDS = 5
 ROUNDS_QUICK = 2
 ROUNDS_MAX = 50

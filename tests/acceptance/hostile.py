@@ -53,12 +53,12 @@ class Operation(msgspec.Struct, kw_only=True):
 
     @property
     def takes_body(self) -> bool:
-        return "requestBody" in self.document
+        return "application/json" in self.document.get("requestBody", {}).get("content", {})
 
     @property
-    def is_push(self) -> bool:
-        """Takes any bytes that are signed, and has tests of its own."""
-        return self.path.startswith("/webhooks/")
+    def takes_bytes(self) -> bool:
+        """Takes a signed push, or a file: any bytes, and has tests of its own."""
+        return self.path.startswith("/webhooks/") or ("requestBody" in self.document and not self.takes_body)
 
     @property
     def has_key(self) -> bool:
@@ -219,6 +219,26 @@ class Tenant(msgspec.Struct, kw_only=True):
         )
 
 
+def _storage_bodies() -> dict[str, dict[str, Any]]:
+    """Of the storage, about a consumer whom nobody else asks about."""
+    consumer = {"insights_consumer_id": "brought-1"}
+    account = {**consumer, "insights_account_id": "account-1"}
+    row = {"insights_transaction_id": "row-1", "amount": {"amount": 5}, "type": "DEBIT"}
+    return {
+        "create_stored_account": {**consumer, "account": {"insights_account_id": "account-1"}},
+        "list_stored_accounts": consumer,
+        "delete_stored_accounts": {**consumer, "insights_account_ids": ["account-2"]},
+        "delete_stored_consumer": {"insights_consumer_id": "brought-2"},
+        "list_stored_transactions": consumer,
+        "delete_stored_transactions": {**account, "insights_transaction_ids": ["row-2"]},
+        "upsert_stored_labels": {**account, "insights_transaction_ids": ["row-1"], "labels": {"a": "b"}},
+        **{
+            f"{act}_stored_transactions": {**account, "transactions": [row]}
+            for act in ("create", "update", "replace")
+        },
+    }
+
+
 class Scene(msgspec.Struct, kw_only=True):
     process: PassbookProcess
     session: aiohttp.ClientSession
@@ -246,6 +266,7 @@ class Scene(msgspec.Struct, kw_only=True):
             "asset": "start.js",
             "endpoint": "0" * 48,
             "event": "CONNECTION_SYNCED",
+            "metric": "C1",
             "connection": self.ours.other_connection,
             # Nothing was pending here.
             "pending_id": NOBODY,
@@ -268,7 +289,21 @@ class Scene(msgspec.Struct, kw_only=True):
             },
             "change_connection": {"requested_data_types": ["BANK_ACCOUNT"]},
             "request_sync": {"data_types": ["BANK_ACCOUNT"]},
-            "create_balances_report": {"insights_consumer_id": self.ours.user},
+            **{
+                f"create_{report}_report": {"insights_consumer_id": self.ours.user}
+                for report in (
+                    *("balances", "balance_over_time", "account_info", "categorization"),
+                    *(
+                        "groupy_by_category",
+                        "group_by_category",
+                        "recurring_transactions",
+                        "expense_category",
+                    ),
+                )
+            },
+            "create_bulk_report": {"reports": [{"type": "BALANCES", "insights_consumer_id": self.ours.user}]},
+            "get_categories": {},
+            **_storage_bodies(),
             "create_api_key": {},
             "unlink_source": {},
         }[operation.name]

@@ -49,7 +49,7 @@ from domain.pending import Pendings
 from domain.provider import BUDGET_INSIGHT
 from domain.transactions import Transaction
 from projections import catch_up as projecting
-from projections import directory, health, transactions
+from projections import directory, health, transactions, uploads
 from projections.models import ALL_TABLES
 from projections.stalled import STALLED
 from tests.application.bank import ScriptedBank, credentials
@@ -302,6 +302,9 @@ class FoldedReadModels:
 
     async def announcements_due(self, now: datetime) -> Sequence[str]:
         return health.announcements_due(self.rows, now)
+
+    async def expiries_due(self, now: datetime) -> Sequence[tuple[str, str]]:
+        return uploads.expiries_due(self.rows, now)
 
     async def pending_syncs(self) -> Sequence[tuple[str, str]]:
         pending = sorted(self.rows.scan(directory.PENDING_SYNCS), key=lambda row: row.position)

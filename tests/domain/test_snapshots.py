@@ -59,6 +59,9 @@ AGGREGATES = {
             AccountUnlinked(
                 account_id="a1", connection_id="c2", reference="2", reason=consumer.BY_REQUEST, source_id="s2"
             ),
+            consumer.ConsumerRegistered(
+                type=consumer.NATURAL, details=ADA, origin=consumer.STORAGE, client_id="x"
+            ),
             consumer.ConsumerErased(),
         ],
     ),
@@ -98,6 +101,8 @@ AGGREGATES = {
                 ),
             ),
             consumer_account.AccountDetailsChanged(details=AccountDetails(kind="SAVINGS")),
+            consumer_account.AccountDetailsChanged(details=AccountDetails(), currency="JPY", exponent=0),
+            consumer_account.RetentionSet(until=LATE),
             a_reading(-(2**62), LATE, texts={"available": "0.001"}),
             consumer_account.TransactionsFetched(),
             consumer_account.BookingUndone(pending_id=b"p" * 16, pending_reference="p", booked_id=b"b" * 16),

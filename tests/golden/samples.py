@@ -95,7 +95,9 @@ FACTS: tuple[Fact, ...] = (
     provider.SettingsUpdated(auto_connect=True, refresh_interval_hours=6),
     provider.ProviderEnabled(),
     provider.ProviderDisabled(),
-    consumer.ConsumerRegistered(type=consumer.NATURAL, details=DETAILS),
+    consumer.ConsumerRegistered(
+        type=consumer.NATURAL, details=DETAILS, origin=consumer.STORAGE, client_id="client-7"
+    ),
     consumer.ConsumerDetailsChanged(details=DETAILS),
     consumer.AccountLinked(
         account_id=ACCOUNT,
@@ -164,8 +166,10 @@ FACTS: tuple[Fact, ...] = (
         currency="EUR",
         exponent=2,
         details=ACCOUNT_DETAILS,
+        client_id="account-9",
     ),
-    consumer_account.AccountDetailsChanged(details=ACCOUNT_DETAILS),
+    consumer_account.AccountDetailsChanged(details=ACCOUNT_DETAILS, currency="JPY", exponent=3),
+    consumer_account.RetentionSet(until=datetime(2026, 11, 20, 9, 40, 15, tzinfo=UTC)),
     consumer_account.BalanceRefreshed(
         as_of=datetime(2026, 11, 20, 8, 0, 0, 1, UTC),
         balance=-123_456,

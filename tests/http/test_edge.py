@@ -300,7 +300,7 @@ async def test_an_unknown_address(path: str, key: str, code: str, call: Caller) 
 @pytest.mark.parametrize("route", ROUTES, ids=lambda route: f"{route.method} {route.path}")
 async def test_other_methods_are_refused_with_those_that_are_not(route: Any, call: Caller) -> None:
     path = route.path.replace("{name}", "budget_insight").replace("{asset}", "start.js")
-    path = path.replace("{endpoint}", "e").replace("{event}", "CONNECTION_SYNCED")
+    path = path.replace("{endpoint}", "e").replace("{event}", "CONNECTION_SYNCED").replace("{metric}", "B1")
     path = re.sub(r"{(\w+_id|connection)}", NOBODY, path)
     allowed = {other.method for other in ROUTES if other.path == route.path}
     if any(other.path == route.path and other.method == "GET" and other.head for other in ROUTES):

@@ -15,6 +15,7 @@ from adapters.budget_insight import translate
 from adapters.budget_insight.webhooks import BudgetInsightPushes
 from adapters.http import HttpServices, Readiness
 from adapters.read_models.memory import MemoryRows
+from adapters.statements.reader import read
 from application.execute import Services
 from application.ports import (
     Append,
@@ -28,12 +29,13 @@ from application.ports import (
     Returned,
     Snapshot,
 )
+from application.statement_files import StatementFile
 from application.webhooks import Webhooks
 from domain import registry
 from domain.consumer import ConsumerErased
 from domain.fact import Erased, Recorded
 from domain.pending import Pendings
-from projections import directory, health, models, transactions
+from projections import directory, health, models, transactions, uploads
 from projections.health import HEALTH, ConnectionCounts
 from projections.ports import Rows
 from projections.times import micros
@@ -153,10 +155,10 @@ class MemoryReadModels:
         return False
 
     async def known(self, tenant: str, account_id: str, references: Sequence[str]) -> Mapping[str, Any]:
-        return {}
+        return transactions.known(self.rows, tenant, account_id, references)
 
     async def pendings(self, tenant: str, source_id: str) -> Pendings:
-        return Pendings()
+        return transactions.pendings(self.rows, tenant, source_id)
 
     async def booking(self, tenant: str, source_id: str, pending_id: bytes) -> Booking | None:
         held = transactions.booking(self.rows, tenant, source_id, pending_id)
@@ -167,6 +169,9 @@ class MemoryReadModels:
 
     async def announcements_due(self, now: datetime) -> Sequence[str]:
         return health.announcements_due(self.rows, now)
+
+    async def expiries_due(self, now: datetime) -> Sequence[tuple[str, str]]:
+        return uploads.expiries_due(self.rows, now)
 
     async def stream_of_connection(self, connection_id: str) -> str | None:
         return next(
@@ -398,12 +403,16 @@ class World:
             create_api_key=self._make_key,
             readiness=self._readiness,
             webhooks=self.webhooks,
+            read_statements=self._read_statement,
             scratch=MemoryRows,
         )
 
     async def _refresh(self, stream: str, origin: str) -> bool:
         self.refreshed.append((stream, origin))
         return True
+
+    async def _read_statement(self, content: bytes, format: str | None = None) -> StatementFile:
+        return read(content, format)
 
     async def _readiness(self) -> Readiness:
         return self.readiness

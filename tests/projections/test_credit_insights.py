@@ -1,11 +1,13 @@
-"""Credit insights: flows that belong together, and days in hard overdraft, counted by hand."""
+"""Credit insights: flows that belong together, loans and risks, counted by hand."""
 
 from __future__ import annotations
 
 import time
 from datetime import date
+from decimal import Decimal
 from random import Random
 from typing import Any
+from uuid import UUID
 
 import msgspec
 import pytest
@@ -14,20 +16,26 @@ from hypothesis import strategies as st
 
 from adapters.read_models.memory import MemoryRows
 from domain.consumer_account import AccountDetails, AccountDetailsChanged
+from domain.insights.analysis import NOT_COUNTED
 from domain.transactions import day_of
 from projections import answers
-from projections.credit_insights import document
+from projections.accounts import cash_accounts, key_of
+from projections.credit_insights import document, nothing
 from projections.labels import label_root
 from projections.models import fold
+from projections.shown import booked_between
 from tests.projections.examples import (
     ADA,
+    BOB,
     MARCH_1,
     SAVINGS,
     TENANT,
     History,
     a_row,
     discovered,
+    families,
     fetched,
+    histories,
     of_account,
     of_consumer,
     reading,
@@ -53,36 +61,38 @@ def test_without_data_there_is_nothing_but_the_shape() -> None:
         [],
         None,
     )
+    assert (insights.status, insights.reasons) == ("not_applicable", ["no_checking_account"])
+    assert (insights.currency, insights.other_currencies) == (None, [])
     assert insights.risks.overdraft.status == "insufficient_history"
     assert insights.risks.overdraft.duration is None
-    assert insights.loans.repayments.status == "not_computed"
+    assert insights.loans.repayments.status == "insufficient_history"
+    assert insights.loans.repayments.total_amount is None
     assert insights.risks.incidents.check_rejections.total_fees_amount is None
     assert insights.risks.heavy_failures.bank_account_seizure.transactions == []
+    assert msgspec.json.decode(nothing(), type=answers.CreditInsights) == insights
 
 
 def test_a_consumer_of_whom_nothing_is_known_has_no_document() -> None:
     assert document(MemoryRows(), TENANT, ADA) is None
 
 
-def test_the_months_end_with_what_was_seen_last() -> None:
+def test_the_months_end_with_the_last_reading_whatever_is_dated_ahead() -> None:
     insights = insights_of(a_history(fetched(a_row(1, MARCH_1 - 300, 5)), reading(0)))
     assert (insights.from_date, insights.to_date) == ("2023-03-01", "2024-03-01")
     insights = insights_of(a_history(fetched(a_row(1, date(2024, 4, 30), 5)), reading(0)))
+    assert (insights.from_date, insights.to_date) == ("2023-03-01", "2024-03-01")
+    assert insights.cash_flows == []
+    insights = insights_of(a_history(fetched(a_row(1, date(2024, 4, 30), 5))))
     assert (insights.from_date, insights.to_date) == ("2023-04-01", "2024-04-30")
 
 
-def test_the_calendar_has_no_month_before_its_first() -> None:
-    insights = insights_of(a_history(fetched(a_row(1, date(1, 2, 3), 5))))
-    assert (insights.from_date, insights.to_date) == ("0001-01-01", "0001-02-03")
-
-
-def test_flows_are_grouped_by_direction_type_and_wording() -> None:
+def test_flows_are_the_streams_of_the_accounts() -> None:
     insights = insights_of(
         a_history(
             fetched(
-                a_row(1, date(2024, 1, 5), -30_00, kind="order", wording="PRLV EDF 01/24 REF 123"),
-                a_row(2, date(2024, 2, 5), -31_50, kind="order", wording="Prlv EDF 02/24 ref 456"),
-                a_row(3, date(2024, 2, 6), 31_50, kind="order", wording="PRLV EDF 02/24 REF 456"),
+                a_row(1, date(2023, 12, 5), -30_00, kind="order", wording="PRLV EDF 12/23 REF 123"),
+                a_row(2, date(2024, 1, 5), -30_00, kind="order", wording="PRLV EDF 01/24 REF 123"),
+                a_row(3, date(2024, 2, 5), -31_50, kind="order", wording="Prlv EDF 02/24 ref 456"),
                 a_row(4, date(2024, 2, 7), 2000_00, kind="transfer", wording="VIR SALAIRE"),
                 a_row(5, date(2024, 2, 8), None, kind="card", wording="?"),
                 a_row(6, date(2022, 2, 8), -9999_00, kind="card", wording="TOO OLD"),
@@ -91,20 +101,27 @@ def test_flows_are_grouped_by_direction_type_and_wording() -> None:
             reading(0),
         )
     )
-    flows = [
-        (f.type, f.label_root, f.total_amount, [str(c.amount) for c in f.calendar])
-        for f in insights.cash_flows
+    assert [
+        (f.type, f.category, f.total_amount, [str(c.amount) for c in f.calendar]) for f in insights.cash_flows
+    ] == [
+        ("TRANSFER", "WAGE", "2000.00", ["2000.00"]),
+        ("DIRECT_DEBIT", "POWER", "-91.50", ["-30.00", "-30.00", "-31.50"]),
     ]
-    assert flows == [
-        ("TRANSFER", "VIR SALAIRE", "2000.00", ["2000.00"]),
-        ("DIRECT_DEBIT", "PRLV EDF REF", "-61.50", ["-30.00", "-31.50"]),
-        ("ORDER", "PRLV EDF REF", "31.50", ["31.50"]),
-    ]
-    edf = insights.cash_flows[1]
-    assert (edf.category, edf.currency, edf.label) == ("UNLABELLED", "EUR", "PRLV EDF REF")
-    assert [month.month for month in edf.calendar] == ["2024-01", "2024-02"]
-    assert [t.value_date[:10] for t in edf.transactions] == ["2024-02-05", "2024-01-05"]
-    assert edf.transactions[0].transaction_type == "ORDER"
+    power = insights.cash_flows[1]
+    assert (power.currency, power.total_rejected_amount) == ("EUR", "0.00")
+    assert [month.month for month in power.calendar] == ["2023-12", "2024-01", "2024-02"]
+    assert [t.value_date[:10] for t in power.transactions] == ["2023-12-05", "2024-01-05", "2024-02-05"]
+    # Gaps of 31 and 31 days; the last is 25 days before the reading, and the next is due on the 5th.
+    assert power.regularity == answers.Regularity(
+        due_days=[5],
+        interval=answers.Interval(min=31, max=31),
+        mean_number_of_days_in_interval=Decimal("31.00"),
+        accuracy=100,
+        periodicity="MONTHLY",
+        repartition=power.regularity.repartition,
+        status="MATURE",
+        next_expected="2024-03-05",
+    )
 
 
 def test_a_row_is_of_the_month_it_was_booked_in_wherever_its_value_day_lies() -> None:
@@ -128,9 +145,134 @@ def test_an_account_of_another_kind_has_no_flows_until_it_is_one_again() -> None
     assert [flow.label for flow in insights_of(history).cash_flows] == ["CB"]
 
 
-# Overdraft
+@given(histories(steps=40) | families())
+def test_every_booked_row_of_the_months_is_in_one_flow_and_flows_are_their_rows(told: Any) -> None:
+    rows = MemoryRows()
+    fold(told[0].recorded, rows)
+    for consumer in (ADA, BOB):
+        body = document(rows, TENANT, consumer)
+        if body is None:
+            continue
+        insights = msgspec.json.decode(body, type=answers.CreditInsights)
+        listed = [sent for flow in insights.cash_flows for sent in flow.transactions]
+        assert len({sent.id for sent in listed}) == len(listed)
+        for flow in insights.cash_flows:
+            total = sum((sent.amount for sent in flow.transactions), Decimal())
+            assert total == Decimal(flow.total_amount) == sum(month.amount for month in flow.calendar)
+        if insights.to_date is None:
+            assert not listed
+            continue
+        counted = (account for account in cash_accounts(rows, TENANT, consumer))
+        wanted = {
+            str(UUID(bytes=row.id))
+            for account in counted
+            if account.closed not in NOT_COUNTED
+            for row in booked_between(
+                rows, key_of(account.id), day(insights.from_date), day(insights.to_date)
+            )
+            # What is nothing neither comes nor goes.
+            if row.amount
+        }
+        assert {sent.id for sent in listed} == wanted
 
-DAY_0 = MARCH_1 - 20
+
+def day(text: str) -> int:
+    return day_of(date.fromisoformat(text))
+
+
+# Whether there is enough
+
+
+def test_an_analysis_needs_twenty_transactions_on_a_checking_account() -> None:
+    told = [a_row(number, MARCH_1 - number, -1_00) for number in range(20)]
+    assert fitness_of(a_history(fetched(*told), reading(0))) == ("ok", [])
+    few = a_history(fetched(*told[1:]), reading(0))
+    assert fitness_of(few) == ("insufficient_history", ["not_enough_transactions"])
+    savings = History().add(of_consumer(), registered())
+    savings.add(of_account(SAVINGS), discovered("SAVINGS"), fetched(*told), reading(0))
+    assert fitness_of(savings) == ("not_applicable", ["no_checking_account"])
+
+
+def test_that_all_checking_accounts_are_a_business_is_said() -> None:
+    told = [a_row(number, MARCH_1 - number, -1_00) for number in range(20)]
+    history = a_history(fetched(*told), reading(0))
+    history.add(of_account(), AccountDetailsChanged(details=AccountDetails(kind="CHECKING", usage="ORGA")))
+    assert fitness_of(history) == ("ok", ["no_personal_checking_account"])
+
+
+def fitness_of(history: History) -> tuple[str, list[str]]:
+    insights = insights_of(history)
+    return insights.status, insights.reasons
+
+
+# Loans and risks
+
+
+def test_loans_and_risks_are_told_with_their_rows() -> None:
+    """
+    Of one lender 100.00 on the 5th of three months, the second of which came back on the 7th and was taken again on
+    the 10th: three repayments, 300.00, and one that was rejected. Complete covered months are those from the first
+    row's on that were read to their end: January and February have 100.00 each, so that the mean is 100.00.
+    """
+    wording = "PRLV SEPA COFIDIS"
+    insights = insights_of(
+        a_history(
+            fetched(
+                a_row(0, date(2023, 12, 1), 1_00, wording="VIR DIVERS"),
+                a_row(1, date(2023, 12, 5), -100_00, kind="order", wording=wording),
+                a_row(2, date(2024, 1, 5), -100_00, kind="order", wording=wording),
+                a_row(3, date(2024, 1, 7), 100_00, kind="order", wording=f"REJET {wording}"),
+                a_row(4, date(2024, 1, 8), -20_00, kind="bank", wording="FRAIS PRLV IMPAYE"),
+                a_row(5, date(2024, 1, 10), -100_00, kind="order", wording=wording),
+                a_row(6, date(2024, 2, 5), -100_00, kind="order", wording=wording),
+                a_row(
+                    7, date(2024, 2, 6), 500_00, kind="transfer", wording="VERSEMENT PRET PERSONNEL COFIDIS"
+                ),
+                a_row(8, date(2024, 2, 7), -15_00, kind="card", wording="CB WINAMAX"),
+                a_row(9, date(2024, 2, 8), -50_00, kind="bank", wording="SAISIE ATTRIBUTION"),
+            ),
+            reading(0),
+        )
+    )
+    repayments = insights.loans.repayments
+    assert (repayments.status, repayments.total_amount, repayments.count) == ("ok", Decimal("-300.00"), 3)
+    assert repayments.monthly_average == Decimal("-100.00")
+    (loan,) = repayments.loans
+    assert (loan.lender, loan.usual_amount, loan.count, loan.rejected_count) == (
+        "Cofidis",
+        Decimal("-100.00"),
+        3,
+        1,
+    )
+    assert (loan.first_date, loan.last_date) == ("2023-12-05", "2024-02-05")
+    assert insights.loans.drawdowns.total_amount == Decimal("500.00")
+    assert insights.loans.split_payments.count == 0
+    rejections = insights.risks.incidents.payment_rejections
+    assert (rejections.count, rejections.total_amount) == (1, Decimal("100.00"))
+    assert rejections.total_fees_amount == Decimal("-20.00")
+    assert [sent.description for sent in rejections.fees_transactions] == ["FRAIS PRLV IMPAYE"]
+    assert insights.risks.gambling.outgoing.total_amount == Decimal("-15.00")
+    assert insights.risks.heavy_failures.bank_account_seizure.count == 1
+    (flow,) = [flow for flow in insights.cash_flows if flow.category.startswith("LOAN_REPAYMENT")]
+    assert (flow.total_amount, flow.total_rejected_amount) == ("-400.00", "-100.00")
+
+
+def test_each_currency_has_its_own_loans_and_risks() -> None:
+    history = a_history(fetched(a_row(1, MARCH_1, -5_00), a_row(2, MARCH_1, -5_00)), reading(0))
+    history.add(
+        of_account(SAVINGS),
+        discovered("SAVINGS", currency="USD"),
+        fetched(a_row(3, MARCH_1 - 1, -7_00, wording="CB WINAMAX")),
+        reading(0),
+    )
+    insights = insights_of(history)
+    assert insights.currency == "EUR"
+    assert insights.risks.gambling.outgoing.total_amount == Decimal("0.00")
+    (dollars,) = insights.other_currencies
+    assert (dollars.currency, dollars.risks.gambling.outgoing.total_amount) == ("USD", Decimal("-7.00"))
+
+
+# Overdraft
 
 
 def overdraft_of(*facts: Any) -> tuple[str, int | None, bool | None]:
@@ -140,25 +282,14 @@ def overdraft_of(*facts: Any) -> tuple[str, int | None, bool | None]:
 
 def test_days_below_the_limit_are_counted_from_the_first_row_to_the_reading() -> None:
     # Ends of days: -50 from day 0, -150 from day 5, +50 from day 8 to the reading on day 20.
-    rows = fetched(a_row(1, DAY_0, -10_00), a_row(2, DAY_0 + 5, -100_00), a_row(3, DAY_0 + 8, 200_00))
+    first = MARCH_1 - 20
+    rows = fetched(a_row(1, first, -10_00), a_row(2, first + 5, -100_00), a_row(3, first + 8, 200_00))
     assert overdraft_of(rows, reading(50_00, limit=100_00)) == ("ok", 3, False)
     assert overdraft_of(rows, reading(50_00)) == ("ok", 8, True)
     assert overdraft_of(rows, reading(50_00, limit=150_00)) == ("ok", 0, False)
 
 
-def test_the_day_of_the_reading_counts_and_rows_booked_after_it_are_added() -> None:
-    assert overdraft_of(fetched(a_row(1, MARCH_1, -10_00)), reading(-1)) == ("ok", 1, True)
-    rows = fetched(a_row(1, MARCH_1, 5_00), a_row(2, MARCH_1 + 2, -20_00))
-    # +10 on the day of the reading and the next, -10 on the day after.
-    assert overdraft_of(rows, reading(10_00)) == ("ok", 1, True)
-
-
-def test_the_months_do_not_bound_the_overdraft() -> None:
-    assert overdraft_of(fetched(a_row(1, MARCH_1 - 999, -10_00)), reading(-1_00))[1] == 1_000
-
-
-def test_without_rows_or_without_a_balance_there_is_no_figure() -> None:
-    assert overdraft_of(reading(-5)) == ("insufficient_history", None, None)
+def test_without_a_balance_there_is_no_overdraft_to_tell() -> None:
     assert overdraft_of(fetched(a_row(1, MARCH_1, 1))) == ("insufficient_history", None, None)
     assert overdraft_of(fetched(a_row(1, MARCH_1, 1)), reading(None)) == ("insufficient_history", None, None)
 
@@ -170,25 +301,6 @@ def test_the_days_of_accounts_are_summed() -> None:
     )
     overdraft = insights_of(history).risks.overdraft
     assert (overdraft.duration, overdraft.limit_assumed) == (2 + 3, True)
-
-
-_moves = st.lists(st.tuples(st.integers(0, 40), st.integers(-50, 50)), min_size=1, max_size=12)
-
-
-@given(_moves, st.integers(-99, 99), st.integers(0, 60))
-def test_hard_overdraft_is_what_a_walk_day_by_day_counts(
-    pairs: list[tuple[int, int]], balance: int, limit: int
-) -> None:
-    rows = [a_row(number, DAY_0 + day, amount) for number, (day, amount) in enumerate(pairs)]
-    last = max(MARCH_1, max(DAY_0 + day for day, _ in pairs))
-    ends = {MARCH_1: balance}
-    for day in range(MARCH_1, DAY_0 - 1, -1):
-        ends[day - 1] = ends[day] - sum(a for d, a in pairs if DAY_0 + d == day)
-    for day in range(MARCH_1 + 1, last + 1):
-        ends[day] = ends[day - 1] + sum(a for d, a in pairs if DAY_0 + d == day)
-    first = min(DAY_0 + day for day, _ in pairs)
-    expected = sum(ends[day] < -limit for day in range(first, last + 1))
-    assert overdraft_of(fetched(*rows), reading(balance, limit=limit))[1] == expected
 
 
 # Labels

@@ -2,30 +2,34 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Iterable, Mapping
+from typing import Literal
 
 import msgspec
-from pydantic import Field
 
 from adapters.http.doors import INSIGHTS
-from adapters.http.fields import Body, text
-from adapters.http.problems import Problem
+from adapters.http.insights.scope import (
+    AccountsBody,
+    brought_names,
+    choose,
+    consumer_of,
+    refuse_both,
+    refuse_lacking,
+)
 from adapters.http.routing import Answer, Asked, Route
 from projections import answers
+from projections.balances import BALANCES
+from projections.ports import Rows
 
 BALANCE_OR_AVAILABLE = "BALANCE_OR_AVAILABLE"
 
-#: Any string of at most 128 characters; one that nobody has is unknown, not invalid.
-Id = Annotated[str, text(128)]
-Ids = Annotated[list[Id], Field(max_length=1_000)]
+Held = tuple[str, bool, bytes]
+"""An account, whether its balance or available is known, and its encoded report."""
 
 
-class BalancesBody(Body):
+class BalancesBody(AccountsBody):
     """Which accounts are reported: those named, or all but those excluded, or all. An empty list is none."""
 
-    insights_consumer_id: Id
-    insights_account_ids: Ids | None = None
-    excluded_insights_account_ids: Ids | None = None
     required_data_availability: Literal["NONE", "BALANCE_OR_AVAILABLE"] | None = None
 
 
@@ -39,42 +43,57 @@ class BalancesAnswer(msgspec.Struct):
 
 async def create_balances_report(asked: Asked) -> Answer:
     body: BalancesBody = asked.body
-    named = set(body.insights_account_ids or ())
-    excluded = set(body.excluded_insights_account_ids or ())
-    if named and excluded:
-        raise Problem(
-            400,
-            "VALIDATION_ERROR",
-            "Name the accounts to report or those to exclude, not both.",
-            details={"excluded_insights_account_ids": ["must be empty if insights_account_ids is set"]},
-        )
-    if asked.http.read_models.consumer(asked.tenant, body.insights_consumer_id) is None:
-        raise _unknown("CONSUMER_NOT_FOUND", "There is no such consumer.", "insights_consumer_id")
-    held = asked.http.read_models.balances(asked.tenant, body.insights_consumer_id)
-    known = {account_id for account_id, _, _ in held}
-    for location, ids in (("insights_account_ids", named), ("excluded_insights_account_ids", excluded)):
-        if ids - known:
-            raise _unknown("ACCOUNT_NOT_FOUND", "The consumer has no such account.", location)
-    reported = [row for row in held if (row[0] in named if named else row[0] not in excluded)]
+    refuse_both(body)
+    with asked.http.read_models.moment() as rows:
+        consumer = consumer_of(asked, rows, body.insights_consumer_id)
+        names = brought_names(asked, rows, consumer)
+    held = asked.http.read_models.balances(asked.tenant, consumer)
+    reports = _reports(body, consumer, names, held)
+    return Answer(body=b'{"data":{"reports":[%s]}}' % b",".join(reports))
+
+
+def balances_reports(asked: Asked, rows: Rows, body: BalancesBody) -> list[msgspec.Raw]:
+    """The same from rows of one moment.
+
+    Raises:
+        Problem: 400 or 404.
+    """
+    refuse_both(body)
+    consumer = consumer_of(asked, rows, body.insights_consumer_id)
+    held = [
+        (row.account, bool(row.available), row.body) for row in rows.scan(BALANCES, asked.tenant, consumer)
+    ]
+    return list(map(msgspec.Raw, _reports(body, consumer, brought_names(asked, rows, consumer), held)))
+
+
+def _reports(
+    body: BalancesBody, consumer: str, names: Mapping[str, str | None], held: Iterable[Held]
+) -> list[bytes]:
+    by_name = [
+        (name, available, _under(body.insights_consumer_id, name, consumer, account, report))
+        for account, available, report in held
+        if (name := names.get(account, account)) is not None
+    ]
+    chosen = choose(body, [name for name, _, _ in by_name])
+    reported = [row for row in by_name if row[0] in chosen]
     if body.required_data_availability != "NONE":
-        _require_data([account_id for account_id, available, _ in reported if not available])
-    return Answer(body=b'{"data":{"reports":[%s]}}' % b",".join(report for _, _, report in reported))
-
-
-def _unknown(code: str, message: str, location: str) -> Problem:
-    return Problem(404, code, message, details={location: [message]})
-
-
-def _require_data(lacking: list[str]) -> None:
-    if lacking:
-        messages = [f"neither balance nor available is known for account {id}" for id in lacking]
-        raise Problem(
-            400,
-            "DATA_NOT_AVAILABLE",
-            f"required_data_availability {BALANCE_OR_AVAILABLE} is not met",
-            details={"insights_account_ids": messages},
-            detail_code=f"{BALANCE_OR_AVAILABLE}_MISSING",
+        refuse_lacking(
+            BALANCE_OR_AVAILABLE,
+            f"{BALANCE_OR_AVAILABLE}_MISSING",
+            "neither balance nor available is known",
+            [name for name, available, _ in reported if not available],
         )
+    return [report for _, _, report in reported]
+
+
+def _under(consumer_name: str, name: str, consumer: str, account: str, report: bytes) -> bytes:
+    """A report under the ids that the client chose, where it did."""
+    if (consumer_name, name) == (consumer, account):
+        return report
+    decoded = msgspec.json.decode(report, type=answers.Balances)
+    return answers.encode(
+        msgspec.structs.replace(decoded, insights_consumer_id=consumer_name, insights_account_ids=[name])
+    )
 
 
 ROUTES = (

@@ -34,7 +34,7 @@ class AccountSource(msgspec.Struct, kw_only=True):
     """A provider's account that this one shows rows of."""
 
     source_id: str
-    data_connection_id: str
+    data_connection_id: str | None
     """The connection that feeds it, or fed it last."""
     reference: str
     """A digest of the provider's own id: it tells two of them apart, and shows neither."""
@@ -109,7 +109,7 @@ def _account(account: Account, rows: Rows) -> ConsumerAccount:
 def _source(source: Source) -> AccountSource:
     return AccountSource(
         source_id=source.id,
-        data_connection_id=source.connection,
+        data_connection_id=source.connection or None,
         reference=source.reference,
         evidence=source.evidence,
         leading=source.is_leading,

@@ -79,7 +79,8 @@ class AccountQuality(msgspec.Struct, kw_only=True):
     account_id: str
     source_id: str
     """The source that leads: balance, pending rows, failures and drift are its own."""
-    data_connection_id: str
+    data_connection_id: str | None
+    """Null where its data was brought and not fetched."""
     closed: str | None
     balance_as_of: str | None
     balance_age_seconds: int | None
@@ -127,7 +128,7 @@ def _quality(asked: Asked, account: Account, window: Range, rows: Rows) -> Accou
     return AccountQuality(
         account_id=account.id,
         source_id=account.source,
-        data_connection_id=account.connection,
+        data_connection_id=account.connection or None,
         closed=account.closed,
         balance_as_of=time_text(balance_as_of),
         balance_age_seconds=age_seconds(asked, balance_as_of),

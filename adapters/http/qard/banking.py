@@ -60,7 +60,7 @@ async def read_cashflow(asked: Asked) -> Answer:
 
 async def read_credit_insights(asked: Asked) -> Answer:
     found = asked.http.read_models.credit_insights(asked.tenant, existing_user(asked).id)
-    return Answer(body=found or encode(credit_insights.answer([], asked.http.scratch(), None)))
+    return Answer(body=found or credit_insights.nothing())
 
 
 ROUTES = (

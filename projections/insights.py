@@ -1,0 +1,172 @@
+"""Figures: what the metrics of the catalogue come to for a consumer.
+
+Those that nobody asked anything special of are kept, metric by metric, and made anew for whoever changed. All others
+are made when they are asked for, by the same functions. No clock: the reference day and the moment come from the facts.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+import msgspec
+
+from domain.consumer_account import CASH_KINDS
+from domain.fact import Recorded
+from domain.insights.analysis import NOT_COUNTED, Analysis
+from domain.insights.catalogue import METRICS, figures_of, windows_of
+from domain.insights.figures import NOT_APPLICABLE, Figure, Metric, Window
+from projections import own_transfers
+from projections.accounts import ACCOUNTS, key_of
+from projections.books import books_of, default_since, reference_day
+from projections.cashflow import MONTHS
+from projections.envelope import DEFAULT, Frame, Question, Stored, Teller, frame_of, stored_of
+from projections.ports import Rows, Table
+from projections.stalled import POISON
+from projections.times import MONTH_MIN, first_day, month_of
+
+logger = logging.getLogger(__name__)
+
+#: Why there is no value where a formula broke.
+COMPUTATION_FAILED = "computation_failed"
+#: The row of what all figures of a consumer have in common.
+COMMON = ""
+
+
+class Kept(NamedTuple):
+    tenant: str
+    consumer: str
+    metric: str
+    """Its id; `COMMON` for what all figures have in common."""
+    body: bytes
+    """A list of `envelope.Stored` in JSON; of `COMMON` an `envelope.Frame`."""
+
+
+FIGURES = Table("figures", Kept, key=3)
+TABLES = (FIGURES,)
+
+_encode = msgspec.json.Encoder().encode
+_decode_stored = msgspec.json.Decoder(list[Stored]).decode
+_decode_frame = msgspec.json.Decoder(Frame).decode
+
+
+# Questions
+
+
+class View(msgspec.Struct, kw_only=True):
+    """A consumer's books, looked at as a question has it."""
+
+    consumer: str
+    question: Question
+    analysis: Analysis
+
+    def windows(self, metric: Metric) -> Sequence[Window]:
+        as_of = self.analysis.as_of
+        return self.question.days(as_of) or windows_of(metric, as_of)
+
+    def teller(self) -> Teller:
+        return Teller(self.consumer, self.question, frame_of(self.analysis))
+
+
+def begins_on(question: Question, as_of: int) -> int:
+    """The first day of the books that a question needs."""
+    months = [month_of(window.first) for window in question.days(as_of)]
+    return min([default_since(as_of), *(first_day(max(month, MONTH_MIN)) for month in months)])
+
+
+def look(rows: Rows, tenant: str, consumer: str, question: Question = DEFAULT) -> View | None:
+    """What there is to answer a question with; None without the consumer."""
+    as_of = reference_day(rows, tenant, consumer) if question.as_of is None else question.as_of
+    if as_of is None:
+        return None
+    books = books_of(rows, tenant, consumer, as_of=as_of, since=begins_on(question, as_of))
+    if books is None:
+        return None
+    analysis = Analysis(
+        books,
+        accounts=None if question.accounts is None else frozenset(question.accounts),
+        date_basis=question.date_basis,
+        include_pending=question.include_pending,
+        parameters=question.parameters,
+    )
+    return View(consumer=consumer, question=question, analysis=analysis)
+
+
+def figures(metric: Metric, view: View) -> list[tuple[Figure, Stored]]:
+    """What a metric comes to, window by window, and as it is kept."""
+    windows = view.windows(metric)
+    try:
+        return [_with_stored(one, metric, view) for one in figures_of(metric, view.analysis, windows)]
+    except POISON as error:
+        # One formula must not keep the others from being answered.
+        reason = f"metric_failed:{metric.id}:{type(error).__name__}"
+        logger.error("a metric failed", extra={"reason": reason})
+        failed = (
+            Figure(window=window, status=NOT_APPLICABLE, reason=COMPUTATION_FAILED) for window in windows
+        )
+        return [_with_stored(figure, metric, view) for figure in failed]
+
+
+def _with_stored(figure: Figure, metric: Metric, view: View) -> tuple[Figure, Stored]:
+    return figure, stored_of(figure, metric, view.analysis.as_of)
+
+
+def _stored(metric: Metric, view: View) -> list[Stored]:
+    return [stored for _, stored in figures(metric, view)]
+
+
+def document(
+    rows: Rows, tenant: str, consumer: str, metrics: Iterable[Metric], question: Question = DEFAULT
+) -> bytes | None:
+    """The answer to a question, as `Teller.answer`; None without the consumer."""
+    metrics = list(metrics)
+    if question == DEFAULT:
+        frame = rows.get(FIGURES, tenant, consumer, COMMON)
+        kept = [rows.get(FIGURES, tenant, consumer, metric.id) for metric in metrics]
+        if frame is not None and None not in kept:
+            lists = [_decode_stored(row.body) for row in kept]
+            teller = Teller(consumer, question, _decode_frame(frame.body))
+            return teller.answer(zip(metrics, lists, strict=True))
+    view = look(rows, tenant, consumer, question)
+    if view is None:
+        return None
+    return view.teller().answer((metric, _stored(metric, view)) for metric in metrics)
+
+
+# What is kept
+
+
+def project(recorded: Recorded, rows: Rows) -> None:
+    """Nothing: figures are made of what is known of accounts and transactions, in `finish`."""
+
+
+def finish(rows: Rows, tenant: str, consumer: str) -> None:
+    """Write down what is answered about a consumer, as far as there is something to count."""
+    wanted = {row.metric: row for row in _kept(rows, tenant, consumer)}
+    for row in list(rows.scan(FIGURES, tenant, consumer)):
+        if wanted.get(row.metric) == row:
+            del wanted[row.metric]
+        elif row.metric not in wanted:
+            rows.delete(FIGURES, *row[: FIGURES.key])
+    for row in wanted.values():
+        rows.put(FIGURES, row)
+
+
+def _kept(rows: Rows, tenant: str, consumer: str) -> Iterator[Kept]:
+    # What there is nothing to say of is quickly said when it is asked for.
+    view = look(rows, tenant, consumer) if _has_rows(rows, tenant, consumer) else None
+    own_transfers.keep(rows, tenant, consumer, None if view is None else view.analysis)
+    if view is not None:
+        yield Kept(tenant, consumer, COMMON, _encode(frame_of(view.analysis)))
+        for metric in METRICS.values():
+            yield Kept(tenant, consumer, metric.id, _encode(_stored(metric, view)))
+
+
+def _has_rows(rows: Rows, tenant: str, consumer: str) -> bool:
+    """Whether anything was booked on an account that is looked at."""
+    return any(
+        next(iter(rows.scan(MONTHS, key_of(account.id))), None) is not None
+        for account in rows.scan(ACCOUNTS, tenant, consumer)
+        if account.kind in CASH_KINDS and account.closed not in NOT_COUNTED
+    )
