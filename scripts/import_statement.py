@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import sys
+from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
@@ -157,25 +158,29 @@ def _refused(name: str, answer: Any) -> NoReturn:
 
 
 def _show(seen: Any) -> None:
-    table = Table(
-        *("account", "goes to", "from", "to", "opening", "entries", "sum", "closing", "adds up"),
-        *("new", "changed", "known"),
-        title=f"{seen['format']}: {len(seen['statements'])} statements",
-    )
+    """A few lines for each statement: twelve columns fit no terminal."""
+    count = len(seen["statements"])
+    console.print(f"{seen['format']}: {count} statement{'' if count == 1 else 's'}")
     for each in seen["statements"]:
-        table.add_row(
-            f"…{each['account']['number']} {each['currency'] or ''}" if each["account"] else "?",
-            _goes_to(each["account"]),
-            each["from"] or "",
-            each["to"] or "",
-            _amount(each["opening"]),
-            f"{each['entries']}" + (f" ({each['pending']} pending)" if each["pending"] else ""),
-            str(each["booked_sum"]),
-            _amount(each["closing"]),
-            {True: "yes", False: "no", None: ""}[each["reconciles"]],
-            *("" if each[count] is None else str(each[count]) for count in ("new", "changed", "known")),
-        )
-    console.print(table)
+        table = Table(box=None, show_header=False, pad_edge=True)
+        for name, said in _said(each):
+            if said:
+                table.add_row(name, said)
+        console.print(table, "")
+
+
+def _said(each: Any) -> Iterator[tuple[str, str]]:
+    account, pending = each["account"], each["pending"]
+    yield "account", f"…{account['number']} {each['currency'] or ''}" if account else "not named"
+    yield "goes to", _goes_to(account)
+    yield "period", f"{each['from']} to {each['to']}" if each["from"] else ""
+    yield "opening", _amount(each["opening"])
+    yield "entries", f"{each['entries']}" + (f", {pending} of them pending" if pending else "")
+    yield "sum", str(each["booked_sum"])
+    yield "closing", _amount(each["closing"])
+    yield "adds up", {True: "yes", False: "no", None: ""}[each["reconciles"]]
+    if each["new"] is not None:
+        yield "rows", f"{each['new']} new, {each['changed']} changed, {each['known']} known"
 
 
 def _goes_to(account: Any) -> str:

@@ -208,8 +208,15 @@ def _totals(flow: Flow, rows: Sequence[Row]) -> dict[str, Any]:
     return {
         **sums_of(rows).as_field(),
         "average": {**complete.as_field(of=count), "months": count} if count else None,
-        "months": [{**part.as_field(), **months.get(part.month, Sums()).as_field()} for part in parts],
+        "months": [{**part.as_field(), **_sums_in(months, part)} for part in parts],
     }
+
+
+def _sums_in(months: Mapping[int, Sums], part: Part) -> dict[str, int | None]:
+    """What came to a month; of one that nothing is known of, nothing is known."""
+    if part.month in months or part.covered_days:
+        return months.get(part.month, Sums()).as_field()
+    return dict.fromkeys(Sums().as_field())
 
 
 def _all_flows(flow: Flow) -> Told:
@@ -526,7 +533,8 @@ METRICS: tuple[Metric, ...] = (
         definition=_ROWS
         + _MONTHS
         + (
-            "`inflow`, `outflow`, `net` of the window; `months`: the same of each month, oldest first; `average`: the "
+            "`inflow`, `outflow`, `net` of the window; `months`: the same of each month, oldest first, null where no day of "
+            "it is covered; `average`: the "
             "sums over complete months by their number, which is `months` in it, and null without one. "
         )
         + _ROUNDED

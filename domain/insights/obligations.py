@@ -121,22 +121,26 @@ def _gambling(analysis: Analysis, currency: str, window: Window) -> Figure:
         "months": [
             {"month": month, "outgoing": outgoing, "incoming": incoming}
             for (month, outgoing), (_, incoming) in zip(
-                _by_month(analysis, window, spent.rows), _by_month(analysis, window, won.rows), strict=True
+                _by_month(analysis, currency, window, spent.rows),
+                _by_month(analysis, currency, window, won.rows),
+                strict=True,
             )
         ],
     }
     return figure(currency, window, value, group(analysis, (*spent.rows, *won.rows)).rows)
 
 
-def _by_month(analysis: Analysis, window: Window, rows: Iterable[Row]) -> list[tuple[str, int]]:
+def _by_month(
+    analysis: Analysis, currency: str, window: Window, rows: Iterable[Row]
+) -> list[tuple[str, int | None]]:
+    """The sum of each month; None where no day of it is covered and no row is in it."""
     held = list(rows)
-    return [
-        (
-            month_text(month.month),
-            sum(row.amount for row in held if month.first <= analysis.day(row) <= month.last),
-        )
-        for month in months_in(window)
-    ]
+    found = []
+    for month in months_in(window):
+        amounts = [row.amount for row in held if month.first <= analysis.day(row) <= month.last]
+        known = amounts or analysis.covered_in(currency, Window(month.first, month.last))
+        found.append((month_text(month.month), sum(amounts) if known else None))
+    return found
 
 
 def _of_sign(held: Group, sign: int) -> Group:
@@ -497,7 +501,8 @@ METRICS: tuple[Metric, ...] = tuple(
                 "`outgoing`: `total`, negative, and `count` of debits labelled GAMBLING; `incoming`: of "
                 "credits labelled GAMBLING_GAIN; `ratio`: size of the outgoing total / I1, null where I1 is "
                 "0; `days_since_last`: from the last debit to the window's last day, null without one; "
-                "`months`: both totals of each calendar month that the window touches. No value without a "
+                "`months`: both totals of each calendar month that the window touches, null where no day of it is "
+                "covered. No value without a "
                 "covered day.",
                 "Powens `gambling_ratio`; Plaid (there of all inflows)",
                 _gambling,

@@ -140,7 +140,8 @@ def test_c1_says_that_rows_without_an_amount_are_left_out():
 def test_c1_rows_before_the_books_are_no_history():
     # The books begin with February: nothing is known of January, covered or not.
     found = value("C1", current(ROWS[2:]), since="2024-02-01")
-    assert found["months"][0] == month("2024-01", 0, 0, 0, partial=True)
+    nothing = {"inflow": None, "outflow": None, "net": None}
+    assert found["months"][0] == month("2024-01", 0, 0, 0, partial=True) | nothing
     assert found["average"]["months"] == 1
 
 
