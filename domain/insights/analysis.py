@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from functools import cached_property
+from typing import Any, TypeVar
 
 from domain.consumer_account import CASH_KINDS, CONNECTION_DELETED, DISABLED
 from domain.insights.books import Account, Books, Row
@@ -16,6 +17,8 @@ from domain.insights.refunds import Refunds, refunds_in
 from domain.insights.returns import returned_debits
 from domain.insights.streams import Stream, streams_in
 from domain.insights.transfers import Transfers, transfers_between
+
+T = TypeVar("T")
 
 BOOKING, VALUE = "booking", "value"
 NOT_COUNTED = frozenset({DISABLED, CONNECTION_DELETED})
@@ -40,6 +43,13 @@ class Analysis:
         self.include_pending = include_pending
         self.parameters = dict(parameters or {})
         self._chosen = accounts
+        self._found: dict[Hashable, Any] = {}
+
+    def once(self, what: Hashable, find: Callable[[], T]) -> T:
+        """What is found for several metrics, found when the first of them asks."""
+        if what not in self._found:
+            self._found[what] = find()
+        return self._found[what]
 
     # Accounts
 

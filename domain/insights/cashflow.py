@@ -156,6 +156,10 @@ def _has_missing_amounts(accounts: Iterable[Account], window: Window) -> bool:
 def parts_of(analysis: Analysis, currency: str, window: Window) -> list[Part]:
     """The months that a window touches, none that begins after the reference day, oldest first."""
     held = window._replace(last=min(window.last, analysis.as_of))
+    return analysis.once(("parts", currency, *held[:2]), lambda: _parts(analysis, currency, held))
+
+
+def _parts(analysis: Analysis, currency: str, held: Window) -> list[Part]:
     found = []
     for month in months_in(held) if held.days > 0 else ():
         covered = analysis.covered_in(currency, Window(month.first, month.last))

@@ -165,6 +165,11 @@ def repayments_in(
     analysis: Analysis, currency: str, window: Window, labels: frozenset[str] = LOAN_REPAYMENTS
 ) -> Repayments:
     """What was repaid of the loans with one of some labels."""
+    what = ("repayments", currency, *window[:2], labels)
+    return analysis.once(what, lambda: _repayments_in(analysis, currency, window, labels))
+
+
+def _repayments_in(analysis: Analysis, currency: str, window: Window, labels: frozenset[str]) -> Repayments:
     loans = tuple(loan for loan in loans_in(analysis, currency, window) if loan.label in labels)
     rows = _ordered(analysis, (row for loan in loans for row in loan.rows))
     months = covered_months(analysis, currency, window)
@@ -193,6 +198,12 @@ def drawdowns_in(analysis: Analysis, currency: str, window: Window) -> Drawdowns
 
 def covered_months(analysis: Analysis, currency: str, window: Window) -> tuple[Month, ...]:
     """The complete months of a window all of whose days are covered: what averages are of."""
+    return analysis.once(
+        ("months", currency, *window[:2]), lambda: _covered_months(analysis, currency, window)
+    )
+
+
+def _covered_months(analysis: Analysis, currency: str, window: Window) -> tuple[Month, ...]:
     return tuple(
         month
         for month in months_in(window)
