@@ -7,7 +7,8 @@ may stand as a credit (an own payment came back) or as a debit (one to the holde
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
@@ -105,7 +106,18 @@ class Rejections(msgspec.Struct, frozen=True):
 
 def labelled(analysis: Analysis, currency: str, window: Window, names: frozenset[str]) -> Group:
     """The rows of a window that have one of some labels."""
-    return group(analysis, (row for row in analysis.rows(currency, window) if row.has_any(names)))
+    what = ("labelled", currency, *window[:2])
+    by_label = analysis.once(what, lambda: _by_label(analysis.rows(currency, window)))
+    found = {row.id: row for name in names for row in by_label.get(name, ())}
+    return group(analysis, found.values())
+
+
+def _by_label(rows: Iterable[Row]) -> Mapping[str, list[Row]]:
+    found: defaultdict[str, list[Row]] = defaultdict(list)
+    for row in rows:
+        for label in row.labels:
+            found[label.name].append(row)
+    return found
 
 
 def group(analysis: Analysis, rows: Iterable[Row]) -> Group:

@@ -68,6 +68,8 @@ def transfers_between(accounts: Sequence[Account], as_of: int | None = None) -> 
     does, both bear one end-to-end reference, both say that they are transfers. Within one the nearest days go first,
     then the order of ids; so the order of rows and accounts does not matter. Rows after `as_of` are not looked at.
     """
+    if sum(bool(account.rows) for account in accounts) < 2:
+        return Transfers()
     sides = list(_sides(accounts, as_of))
     outs = [side for side in sides if side.row.amount < 0]
     ins = [side for side in sides if side.row.amount > 0]
