@@ -22,7 +22,7 @@ from application.ports import (
 )
 from application.provider_users import provider_user
 from application.refusals import Unavailable
-from domain import consumer, data_connection
+from domain import consumer, data_connection, streams
 
 log = logging.getLogger("passbook.farewell")
 
@@ -97,12 +97,18 @@ async def forget(services: Services, references: Sequence[str]) -> None:
 async def begin(services: Services, subject: str) -> None:
     """Start to delete at the provider what was kept for this deletion, also by a try whose answer was lost.
 
-    It goes on beside the answer, and after a restart.
+    It goes on beside the answer, and after a restart. With a consumer go the connections that somebody began to
+    delete before: nobody can say that again.
     """
     for reference in await services.secrets.references(FAREWELL):
         farewell = await _kept(services, reference)
-        if farewell is not None and farewell.subject == subject:
+        if farewell is not None and _goes_with(farewell.subject, subject):
             _start(services, reference)
+
+
+def _goes_with(prepared: str, deleted: str) -> bool:
+    whose, what = streams.parse(prepared), streams.parse(deleted)
+    return prepared == deleted or (what.aggregate == streams.CONSUMER and whose[:2] == what[:2])
 
 
 async def resume(services: Services) -> None:

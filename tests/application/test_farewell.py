@@ -7,7 +7,9 @@ import pytest
 from application import data_connections, farewell
 from application.farewell import FAREWELL
 from application.ports import AuthorisationNeeded, ProviderUnreachable
+from application.refusals import Unavailable
 from domain.consumer import ConsumerErased
+from domain.data_connection import ConnectionDeleted
 from domain.refusals import NotFound
 from tests.application.test_erasure import erase, with_everything
 from tests.application.world import World, unavailable
@@ -52,6 +54,19 @@ async def test_what_was_prepared_in_vain_is_forgotten_at_the_start(world: World)
     await after.jobs.close(1.0)
     assert await after.services.secrets.references(FAREWELL) == []
     assert after.bank.asked("delete_user") == []
+
+
+async def test_a_deletion_that_was_begun_goes_with_the_erasure_of_its_consumer(world: World) -> None:
+    """Nobody knows whether it was recorded, and nobody can say it again: the consumer is unknown from then on."""
+    consumer_id, connection_id = await with_everything(world)
+    world.log.before(ConnectionDeleted, unavailable)
+    with pytest.raises(Unavailable):
+        await data_connections.delete(world.services, world.asks("one"), consumer_id, connection_id)
+    await erase(world, consumer_id)
+    with pytest.raises(NotFound):
+        await data_connections.delete(world.services, world.asks("one"), consumer_id, connection_id)
+    await world.jobs.close(1.0)
+    assert await world.services.secrets.references(FAREWELL) == []
 
 
 async def test_a_refused_deletion_keeps_no_token(world: World) -> None:
