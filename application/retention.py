@@ -1,7 +1,7 @@
 """Forgetting what clients brought: when its time is up, or when they say so, by destroying its key.
 
 What is due follows from the log, so that a restart forgets none. Whoever was there only through what is destroyed is
-erased with the last of it.
+erased with the last of it; whoever had a connection as well, once that is deleted, too.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
+from application import farewell
+from application.data_connections import connections_of
 from application.erasure import erase_consumer, finish_recorded, one_destruction, settle_announced
 from application.execute import (
     Loaded,
@@ -25,7 +27,7 @@ from application.execute import (
 from application.ports import Context, KeyDestroyed, LogError
 from application.refusals import Unavailable
 from application.uploads import account_of, consumer_of, no_consumer
-from domain import consumer, consumer_account, streams
+from domain import consumer, consumer_account, data_connection, streams
 from domain.consumer_account import DELETED, EXPIRED
 from domain.refusals import NotFound, Refused
 
@@ -82,7 +84,7 @@ async def delete_consumer(services: Services, context: Context, consumer_name: s
 
 
 async def expire(services: Services, tenant: str, consumer_id: str) -> Outcome:
-    """Destroy the accounts of a consumer whose time is up.
+    """Destroy the accounts of a consumer whose time is up, and erase them if they were there through such alone.
 
     Raises:
         NotFound: they were erased meanwhile.
@@ -103,44 +105,63 @@ async def expire(services: Services, tenant: str, consumer_id: str) -> Outcome:
 async def _destroy(
     services: Services, context: Context, consumer_id: str, choose: Chosen, reason: str
 ) -> Outcome:
-    scope = f"{context.tenant}/{consumer_id}"
+    tenant, scope = context.tenant, f"{context.tenant}/{consumer_id}"
+    owner = streams.consumer(tenant, consumer_id)
+    kept: list[str] = []
+
+    async def decide() -> Plan:
+        plan, erases = await _plan(services, tenant, consumer_id, choose, reason)
+        if erases and not kept:
+            # Their connections are deleted, and a provider has a user still.
+            kept.extend(await farewell.prepare(services, context, consumer_id, owner, (), user_too=True))
+        return plan
+
     async with one_destruction(services, scope):
         await finish_recorded(services, scope)
-
-        async def decide() -> Plan:
-            return await _plan(services, context.tenant, consumer_id, choose, reason)
-
         try:
             outcome = await execute(services, context, decide)
         except Refused:
-            await settle_announced(services, scope)
+            await _settle(services, owner, kept)
             raise
-        # What another try of the decision announced is taken back.
-        await settle_announced(services, scope)
+        await _settle(services, owner, kept)
         return outcome
 
 
-async def _plan(services: Services, tenant: str, consumer_id: str, choose: Chosen, reason: str) -> Plan:
-    connections = streams.of_consumer(tenant, consumer_id, streams.DATA_CONNECTION)
+async def _settle(services: Services, owner: str, kept: Sequence[str] = ()) -> None:
+    """Finish what was recorded, here and at the providers, and take back what another try of the decision announced,
+    and what it kept."""
+    tenant, consumer_id, *_ = streams.parse(owner)
+    await settle_announced(services, f"{tenant}/{consumer_id}")
+    if isinstance((await load(services, owner)).state, consumer.Gone):
+        await farewell.begin(services, owner)
+    else:
+        await farewell.forget(services, kept)
+
+
+async def _plan(
+    services: Services, tenant: str, consumer_id: str, choose: Chosen, reason: str
+) -> tuple[Plan, bool]:
+    """What is to be written, and whether that erases the consumer."""
     head = await services.log.head()
     owner = await load(services, streams.consumer(tenant, consumer_id))
     known = consumer.registered(owner.state)
     closing = await choose(known)
-    if not closing:
-        return Plan(owner, ())
     ids = {streams.parse(loaded.stream).id for loaded in closing}
-    if not consumer.is_left(known, ids) and not await services.log.streams(connections):
+    if not consumer.is_left(known, ids) and not await _has_connections(services, tenant, consumer_id):
         await services.keys.announce_destruction(f"{tenant}/{consumer_id}")
-        return Plan(owner, ((owner, consumer.erase(owner.state)),), unchanged_since=(connections, head))
+        connections = streams.of_consumer(tenant, consumer_id, streams.DATA_CONNECTION)
+        erased = consumer.erase(owner.state)
+        return Plan(owner, ((owner, erased),), unchanged_since=(connections, head)), True
     for loaded in closing:
         await services.keys.announce_destruction(streams.scope_of(loaded.stream))
-    return Plan(
-        owner,
-        (
-            (owner, consumer.unlink_sources(owner.state, ids, reason)),
-            *((loaded, consumer_account.close(loaded.state, reason)) for loaded in closing),
-        ),
-    )
+    closed = ((loaded, consumer_account.close(loaded.state, reason)) for loaded in closing)
+    return Plan(owner, ((owner, consumer.unlink_sources(owner.state, ids, reason)), *closed)), False
+
+
+async def _has_connections(services: Services, tenant: str, consumer_id: str) -> bool:
+    """Whether they have a connection that is not deleted."""
+    held = await connections_of(services, tenant, consumer_id)
+    return not all(isinstance(loaded.state, data_connection.Deleted) for loaded in held)
 
 
 class Retention:
@@ -179,7 +200,7 @@ class Retention:
 
     async def _finish(self, scope: str) -> None:
         async with one_destruction(self._services, scope):
-            await settle_announced(self._services, scope)
+            await _settle(self._services, streams.consumer(*scope.split("/")))
 
     async def _attempt(self, scope: str, work: Awaitable[Any]) -> None:
         self._unfinished.discard(scope)

@@ -40,6 +40,7 @@ TAGS_MALFORMED = "tags_malformed"
 DTD = "dtd_not_accepted"
 TOO_COMPLEX = "too_complex"
 TOO_MANY_STATEMENTS = "too_many_statements"
+TOO_MANY_ACCOUNTS = "too_many_accounts"
 TOO_MANY_ENTRIES = "too_many_entries"
 TOO_SLOW = "took_too_long"
 
@@ -103,7 +104,12 @@ class StatedAccount(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     name: str | None = None
     owner: str | None = None
     kind: str = "UNKNOWN"
-    """As `domain.consumer_account` names kinds."""
+    """As `domain.consumer_account` names kinds; unknown where the file says none."""
+
+    @property
+    def reference(self) -> str:
+        """The account's name at its source: one that stays the same in every file."""
+        return self.iban or "/".join(filter(None, (self.bank_id, self.number)))
 
 
 class StatedBalance(msgspec.Struct, frozen=True, kw_only=True):
@@ -156,6 +162,8 @@ class Statement(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The day is not over: its closing balance is none that the bank has booked."""
     continues: bool = False
     """It is a further page: its opening balance is the closing one of the page before."""
+    continued: bool = False
+    """A further page goes on from it: its closing balance is carried over there, and is none of the end of a day."""
     from_day: int | None = None
     to_day: int | None = None
     opening: StatedBalance | None = None

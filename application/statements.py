@@ -6,9 +6,11 @@ a connected account's is evidence that both are one.
 **Names of rows.** Banks' own names of rows are not as unique as they should be, and many banks give none. So a row's
 reference is a digest: of the bank's name of it, its day and its amount; where there is no such name, of its account,
 both days, its amount and its wording; and of its number among those that are equal in this. So a file that is brought
-twice adds nothing, nor do two files that overlap, and two equal rows of one statement stay two.
+twice adds nothing, nor do two files that overlap, and two equal rows of one statement stay two. Equal rows of its
+pages are counted on from page to page; a copy of a statement in the same file has the rows of the first.
 
-**Pending rows** of a report within the day are gone once a statement of that day shows what became of them.
+**Pending rows** of a report within the day are gone once a statement of that day shows what became of them. What was
+booked or is gone is not pending again when that report, or an older one, is brought once more.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, time
 from decimal import Decimal
 from hashlib import blake2b
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -27,7 +29,6 @@ from application import statement_files, uploads
 from application.execute import Loaded, Outcome, Plan, Services, execute, follow, load
 from application.ports import Context
 from application.statement_files import (
-    StatedAccount,
     StatedBalance,
     StatedEntry,
     Statement,
@@ -59,6 +60,9 @@ class Brought(msgspec.Struct, frozen=True):
     """What a file says of one account: the rows under their references, and which statement has which."""
 
     upload: Upload
+    """Its kind is unknown where the file says none."""
+    supposed_kind: str
+    """What kind of account it is where nobody has said one."""
     rows: Mapping[str, Transaction]
     by_statement: Mapping[int, tuple[str, ...]]
     """By a statement's place in the file: the references of its rows."""
@@ -165,45 +169,75 @@ async def _decide(
     """What is to be written, the consumer as they are then, and what is new about each account."""
     owner = await load(services, streams.consumer(tenant, consumer_id))
     consumer.registered(owner.state)
-    links: tuple[Any, ...] = ()
+    links: list[AccountLinked] = []
     changes: list[tuple[Loaded[Any], tuple[Any, ...]]] = []
     for each in brought:
         new_id = services.ids.uuid()
         held = await uploads.load_uploaded(services, tenant, consumer_id, each.upload, new_id)
-        gone = await _gone(services, held, each)
-        upload = msgspec.structs.replace(each.upload, details=_merged(each.upload, held.state))
-        rows = list(each.rows.values())
-        planned = await uploads.plan_account(services, owner, links, upload, new_id, rows, gone)
-        (_, links), change = planned.changes
+        rows, gone = await _news(services, held, each)
+        upload = msgspec.structs.replace(each.upload, details=_merged(each, held.state))
+        linked, change = await uploads.plan_account(services, owner, upload, new_id, rows, gone)
+        # The next account is linked on what is known with this one.
+        owner = msgspec.structs.replace(owner, state=follow(owner, linked))
+        links.extend(linked)
         changes.append(change)
-    return Plan(owner, ((owner, links), *changes), unmoved=(owner,)), follow(owner, links), changes
+    return Plan(owner, ((owner, tuple(links)), *changes), unmoved=(owner,)), owner.state, changes
 
 
-def _merged(upload: Upload, held: Any) -> AccountDetails:
+def _merged(brought: Brought, held: Any) -> AccountDetails:
     """What is known of an account: what the newer of file and account says, and where that says nothing, the other."""
+    said, supposed = brought.upload.details, brought.supposed_kind
     match held:
         case Open(details=known, reading=reading):
             pass
         case _:
-            return upload.details
-    is_newer = reading is None or (upload.reading is not None and upload.reading.as_of > reading.as_of)
-    first, second = (upload.details, known) if is_newer else (known, upload.details)
-    return AccountDetails(
-        **{name: getattr(first, name) or getattr(second, name) for name in AccountDetails.__struct_fields__}
-    )
+            return msgspec.structs.replace(said, kind=_kind(supposed, said.kind))
+    as_of = None if brought.upload.reading is None else brought.upload.reading.as_of
+    if reading is None or (as_of is not None and as_of > reading.as_of):
+        first, second, kind = said, known, _kind(supposed, said.kind, known.kind)
+    else:
+        # What was supposed looks like what was said: a file that says a kind knows better than that.
+        was_said = UNKNOWN_KIND if known.kind == CHECKING else known.kind
+        first, second, kind = known, said, _kind(supposed, was_said, said.kind, known.kind)
+    merged = {
+        name: getattr(first, name) or getattr(second, name) for name in AccountDetails.__struct_fields__
+    }
+    return AccountDetails(**{**merged, "kind": kind})
 
 
-async def _gone(services: Services, held: Loaded[Any], brought: Brought) -> list[str]:
-    """The pending rows that a statement of their day does not show any more, neither pending nor booked."""
-    if brought.final_until is None or not held.version:
-        return []
+def _kind(supposed: str, *said: str) -> str:
+    """The first kind that is said, and the supposed one last."""
+    return next((kind for kind in said if kind != UNKNOWN_KIND), supposed)
+
+
+async def _news(
+    services: Services, held: Loaded[Any], brought: Brought
+) -> tuple[list[Transaction], list[str]]:
+    """The rows of a file that are to be recorded, and the references of those held that are gone by it.
+
+    Not recorded is what the file has as pending and what has been booked since, or is gone: the file is older than
+    that. Gone are the pending rows that a statement of their day does not show any more, neither pending nor booked.
+
+    Raises:
+        Unavailable: what is held already cannot be read now.
+    """
+    rows = list(brought.rows.values())
+    expected = [row.reference for row in rows if row.pending]
+    if not held.version or not (expected or brought.final_until is not None):
+        return rows, []
+    await uploads.reach(services, held)
     tenant, _, _, source_id = streams.parse(held.stream)
-    pendings = await services.read_models.pendings(tenant, source_id)
-    return [
+    pending = (await services.read_models.pendings(tenant, source_id)).rows
+    known = await services.read_models.known(tenant, source_id, expected)
+    over = known.keys() - {row.reference for row in pending}
+    gone = [
         row.reference
-        for row in pendings.rows
-        if row.booked_on <= brought.final_until and row.reference not in brought.rows
+        for row in pending
+        if brought.final_until is not None
+        and row.booked_on <= brought.final_until
+        and row.reference not in brought.rows
     ]
+    return [row for row in rows if not row.pending or row.reference not in over], gone
 
 
 async def _repeated(
@@ -282,17 +316,12 @@ def brought_by(file: StatementFile, now: datetime) -> list[Brought]:
     for place, statement in enumerate(file.statements):
         if statement.account is None or statement.currency is None:
             raise ValueError("a file with problems is not recorded")
-        key = (_name_of(statement.account), statement.currency)
+        key = (statement.account.reference, statement.currency)
         by_account.setdefault(key, []).append((place, statement))
     return [
         _of_account(file.format, name, currency, stated, now)
         for (name, currency), stated in by_account.items()
     ]
-
-
-def _name_of(account: StatedAccount) -> str:
-    """The account's name at its source: one that stays the same in every file."""
-    return account.iban or "/".join(filter(None, (account.bank_id, account.number)))
 
 
 def _of_account(
@@ -301,12 +330,18 @@ def _of_account(
     exponent = money.exponent_of(currency)
     rows: dict[str, Transaction] = {}
     by_statement: dict[int, tuple[str, ...]] = {}
-    for chain in _chains(stated):
-        named = _references(name, [entry for _, statement in chain for entry in statement.entries])
-        for place, statement in chain:
-            named_here = [(next(named), entry) for entry in statement.entries]
-            rows.update((reference, _row(reference, entry, exponent)) for reference, entry in named_here)
-            by_statement[place] = tuple(reference for reference, _ in named_here)
+    originals, copies = _without_copies(name, stated)
+    for chain in _chains(originals):
+        named = _references(
+            [each for one in chain for each in zip(one.said, one.statement.entries, strict=True)]
+        )
+        for one in chain:
+            by_statement[one.place] = tuple(next(named) for _ in one.statement.entries)
+            for reference, entry in zip(by_statement[one.place], one.statement.entries, strict=True):
+                # What was booked is not pending any more, wherever in the file that stands.
+                if not entry.pending or reference not in rows:
+                    rows[reference] = _row(reference, entry, exponent)
+    by_statement |= {place: by_statement[original] for place, original in copies.items()}
     statements = [statement for _, statement in stated]
     return Brought(
         upload=Upload(
@@ -314,51 +349,103 @@ def _of_account(
             reference=name,
             currency=currency,
             exponent=exponent,
-            details=_details(format, statements),
+            details=_details(statements),
             reading=_reading(statements, currency, exponent, now),
         ),
+        # What a bank sends such statements of is a current account, where it says nothing else.
+        supposed_kind=UNKNOWN_KIND if format == statement_files.OFX else CHECKING,
         rows=rows,
         by_statement=by_statement,
         final_until=_final_until(format, statements),
     )
 
 
-def _chains(stated: Sequence[tuple[int, Statement]]) -> list[list[tuple[int, Statement]]]:
-    """The statements of an account, those together of which each goes on where the one before ended."""
-    chains: list[list[tuple[int, Statement]]] = []
+class _Placed(NamedTuple):
+    """A statement by its place in the file, with what tells each of its rows from others."""
+
+    place: int
+    statement: Statement
+    said: tuple[Any, ...]
+
+
+def _without_copies(
+    account: str, stated: Sequence[tuple[int, Statement]]
+) -> tuple[list[_Placed], dict[int, int]]:
+    """The statements of an account without those that a file has again, and of these the places of their originals."""
+    originals: list[_Placed] = []
+    copies: dict[int, int] = {}
+    places: dict[Any, int] = {}
     for place, statement in stated:
-        if chains and _goes_on(chains[-1][-1][1], statement):
-            chains[-1].append((place, statement))
+        said = tuple(_said(account, entry) for entry in statement.entries)
+        rows = frozenset(Counter(said).items())
+        page = (statement.interim, statement.continues, statement.continued)
+        telling = (statement.number, page, statement.opening, statement.closing, rows)
+        original = places.setdefault(telling, place)
+        if original == place:
+            originals.append(_Placed(place, statement, said))
         else:
-            chains.append([(place, statement)])
+            copies[place] = original
+    return originals, copies
+
+
+def _chains(placed: Sequence[_Placed]) -> list[list[_Placed]]:
+    """The statements of an account, those together of which each goes on where the one before ended."""
+    chains: list[list[_Placed]] = []
+    shown: Counter[Any] = Counter()
+    for one in placed:
+        if chains and _goes_on(chains[-1][-1].statement, one, shown):
+            chains[-1].append(one)
+        else:
+            chains.append([one])
+            shown = Counter()
+        shown.update(one.said)
     return chains
 
 
-def _goes_on(before: Statement, statement: Statement) -> bool:
-    """Whether a statement begins where the one before ended, so that no row can be in both."""
-    if statement.continues:
+def _goes_on(before: Statement, one: _Placed, shown: Counter[Any]) -> bool:
+    """Whether a statement begins where the one before ended, so that no row can be in both.
+
+    Its balance tells, unless that stood still. A statement that shows rows of the one before again begins with the
+    balance before those: other by their sum than the one that the statement before ended with. So rows that are alike
+    in both are others where they come to something, and are taken for the same where they come to nothing.
+    """
+    if one.statement.continues:
         return True
-    if before.closing is None or statement.opening is None:
+    ended, begins = before.closing, one.statement.opening
+    if ended is None or begins is None:
         return False
-    ended, begins = before.closing, statement.opening
-    return (ended.amount, ended.currency) == (begins.amount, begins.currency) and bool(before.entries)
+    if (ended.amount, ended.currency) != (begins.amount, begins.currency):
+        return False
+    if begins.day is not None and begins.day < _day(ended):
+        return False
+    alike = Counter(one.said) & shown
+    if not alike:
+        return True
+    amounts = {
+        said: entry.amount
+        for said, entry in zip(one.said, one.statement.entries, strict=True)
+        if entry.amount is not None and not entry.pending
+    }
+    moved = sum((amounts.get(said, Decimal(0)) * count for said, count in alike.items()), Decimal(0))
+    return moved != 0
 
 
-def _references(account: str, entries: Sequence[StatedEntry]) -> Iterator[str]:
+def _references(named: Sequence[tuple[Any, StatedEntry]]) -> Iterator[str]:
     """A reference for each row. Equal ones are numbered by the rest of what they say, so that a file that lists them
     the other way round says the same."""
-    said = [_said(account, entry) for entry in entries]
-    numbers: Counter[tuple[Any, ...]] = Counter()
-    references = [""] * len(entries)
-    for place in sorted(range(len(entries)), key=lambda place: _rest(entries[place])):
-        numbers[said[place]] += 1
-        telling = _encode((*said[place], numbers[said[place]]))
+    numbers: Counter[Any] = Counter()
+    references = [""] * len(named)
+    for place in sorted(range(len(named)), key=lambda place: _rest(named[place][1])):
+        said, _ = named[place]
+        numbers[said] += 1
+        telling = _encode((*said, numbers[said]))
         references[place] = blake2b(telling, digest_size=REFERENCE_SIZE).hexdigest()
     return iter(references)
 
 
-def _rest(entry: StatedEntry) -> tuple[str, int]:
-    return entry.wording or "", entry.value_on or 0
+def _rest(entry: StatedEntry) -> tuple[bool, str, int]:
+    # Booked ones first: the one that a report shows as booked is the one that the statement of its day has.
+    return entry.pending, entry.wording or "", entry.value_on or 0
 
 
 def _said(account: str, entry: StatedEntry) -> tuple[Any, ...]:
@@ -414,7 +501,7 @@ def _without_none(given: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in given.items() if value is not None}
 
 
-def _details(format: str, statements: Sequence[Statement]) -> AccountDetails:
+def _details(statements: Sequence[Statement]) -> AccountDetails:
     """What the newest statement that says it says of the account."""
 
     def said(name: str) -> Any:
@@ -422,11 +509,9 @@ def _details(format: str, statements: Sequence[Statement]) -> AccountDetails:
         return next((value for value in given if value), None)
 
     kinds = [statement.account.kind for statement in statements if statement.account is not None]
-    unsaid = UNKNOWN_KIND if format == statement_files.OFX else CHECKING
     owner, bank = said("owner"), said("bank_name") or said("bank_id")
     return AccountDetails(
-        # What a bank sends such statements of is a current account, where it says nothing else.
-        kind=next((kind for kind in reversed(kinds) if kind != UNKNOWN_KIND), unsaid),
+        kind=next((kind for kind in reversed(kinds) if kind != UNKNOWN_KIND), UNKNOWN_KIND),
         name=said("name"),
         number=said("number"),
         iban=said("iban"),
@@ -439,18 +524,16 @@ def _details(format: str, statements: Sequence[Statement]) -> AccountDetails:
 def _reading(
     statements: Sequence[Statement], currency: str, exponent: int, now: datetime
 ) -> BalanceRefreshed | None:
-    """The newest closing balance that the bank has booked, at the end of its day."""
+    """The newest closing balance that the bank has booked, at the end of its day; of one day the last in the file."""
     closing = [
-        (statement.closing, statement.available)
-        for statement in statements
-        if not statement.interim
-        and statement.closing is not None
-        and statement.closing.currency == currency
-        and statement.closing.day is not None
+        (balance, statement.available)
+        for statement, balance in _ends(statements)
+        if balance.currency == currency and balance.day is not None
     ]
     if not closing:
         return None
-    balance, available = max(closing, key=lambda pair: _day(pair[0]))
+    # `max` would take the first of those that are of one day.
+    balance, available = sorted(closing, key=lambda pair: _day(pair[0]))[-1]
     read = {"balance": money.read(balance.amount, exponent)}
     if available is not None and (available.currency, available.day) == (currency, balance.day):
         read["available"] = money.read(available.amount, exponent)
@@ -469,9 +552,11 @@ def _final_until(format: str, statements: Sequence[Statement]) -> int | None:
     """The last day of a statement of days that are over."""
     if format not in (statement_files.MT940, statement_files.CAMT_053):
         return None
-    days = [
-        statement.closing.day
-        for statement in statements
-        if statement.closing is not None and statement.closing.day is not None
-    ]
-    return max(days, default=None)
+    return max((balance.day for _, balance in _ends(statements) if balance.day is not None), default=None)
+
+
+def _ends(statements: Sequence[Statement]) -> Iterator[tuple[Statement, StatedBalance]]:
+    """The statements with which days end, and their closing balances."""
+    for statement in statements:
+        if statement.closing is not None and not statement.interim and not statement.continued:
+            yield statement, statement.closing

@@ -26,8 +26,15 @@ from application.ports import Context, KeyDestroyed
 from application.recording import evidence_of
 from application.refusals import Unavailable
 from domain import consumer, consumer_account, streams
-from domain.consumer import NO_CONNECTION, Evidence
-from domain.consumer_account import AccountDetails, BalanceRefreshed, Known, Open, TransactionsFetched
+from domain.consumer import NO_CONNECTION, AccountLinked, Evidence
+from domain.consumer_account import (
+    STORAGE,
+    AccountDetails,
+    BalanceRefreshed,
+    Known,
+    Open,
+    TransactionsFetched,
+)
 from domain.refusals import (
     InvalidRequest,
     NoSuchAccount,
@@ -38,7 +45,6 @@ from domain.refusals import (
 )
 from domain.transactions import Transaction
 
-STORAGE = "storage"
 STATEMENT = "statement"
 
 #: How long the read models may take to show what the log holds already. Seconds.
@@ -67,7 +73,7 @@ class Upload(msgspec.Struct, frozen=True, kw_only=True):
     client_id: str | None = None
     """The id that the client chose, of the storage only."""
     retention: timedelta | None = None
-    """How long it is to be kept; None for good."""
+    """How long it is to be kept, of the storage only; None for good."""
     sets_retention: bool = False
     """The end is exactly then, also where that is earlier than it was; otherwise it is never earlier."""
 
@@ -97,13 +103,21 @@ async def account_of(services: Services, tenant: str, consumer_id: str, name: st
     loaded = await _account(services, tenant, consumer_id, name)
     if not _is_kept(services, loaded):
         raise _no_account()
-    if loaded.state.provider != STORAGE:
-        raise NotInStorage
+    _refuse_others(loaded, STORAGE)
     return streams.parse(loaded.stream).id
 
 
 def no_consumer() -> NoSuchConsumer:
     return NoSuchConsumer(insights_consumer_id=[NoSuchConsumer.__doc__])
+
+
+def _refuse_others(account: Loaded[Any], *providers: str) -> None:
+    """
+    Raises:
+        NotInStorage: something else feeds the account, or fed it until it was closed.
+    """
+    if consumer_account.provider_of(account.state) not in providers:
+        raise NotInStorage
 
 
 def _no_account() -> NoSuchAccount:
@@ -202,7 +216,7 @@ async def put_account(
 
     Raises:
         NoSuchConsumer
-        InvalidRequest: the account counts in another currency.
+        InvalidRequest: the account counts in another currency, or holds amounts with other decimals.
         NotInStorage: the client's id is that of an account that something else feeds.
     """
     new_id = services.ids.uuid()
@@ -211,7 +225,8 @@ async def put_account(
         owner = await load(services, streams.consumer(context.tenant, consumer_id))
         if not isinstance(owner.state, consumer.Registered):
             raise no_consumer()
-        return await plan_account(services, owner, (), upload, new_id, rows, removed)
+        links, change = await plan_account(services, owner, upload, new_id, rows, removed)
+        return Plan(change[0], ((owner, links), change), unmoved=(owner,))
 
     return await _carry_out(services, context, decide)
 
@@ -233,7 +248,9 @@ async def put_stored_account(
         else:
             owner = await _consumer(services, context.tenant, consumer_name)
         registered = consumer.register_by_data(owner.state, consumer_name)
-        return await plan_account(services, owner, registered, upload, new_id)
+        known = msgspec.structs.replace(owner, state=follow(owner, registered))
+        links, change = await plan_account(services, known, upload, new_id)
+        return Plan(change[0], ((owner, registered + links), change), unmoved=(owner,))
 
     return await _carry_out(services, context, decide)
 
@@ -241,18 +258,21 @@ async def put_stored_account(
 async def plan_account(
     services: Services,
     owner: Loaded[Any],
-    registered: tuple[Any, ...],
     upload: Upload,
     new_id: str,
     rows: Sequence[Transaction] = (),
     removed: Sequence[str] = (),
-) -> Plan:
+) -> tuple[tuple[AccountLinked, ...], Change]:
+    """What an upload comes to: the links that are new of the consumer, and what is new about the account.
+
+    `owner` is the consumer as they are once all is written that is decided already.
+    """
     tenant, consumer_id, *_ = streams.parse(owner.stream)
     account = await load_uploaded(services, tenant, consumer_id, upload, new_id)
-    facts = _account_facts(services, account.state, upload)
+    facts = await _account_facts(services, account, upload)
     source_id = streams.parse(account.stream).id
     links = consumer.link_account(
-        follow(owner, registered),
+        owner.state,
         connection_id=NO_CONNECTION,
         reference=source_id,
         evidence=_evidence(services, tenant, upload),
@@ -263,7 +283,7 @@ async def plan_account(
     if rows or removed:
         state = follow(account, facts)
         facts += await _row_facts(services, msgspec.structs.replace(account, state=state), rows, removed)
-    return Plan(account, ((owner, registered + links), (account, facts)), unmoved=(owner,))
+    return links, (account, facts)
 
 
 async def load_uploaded(
@@ -275,23 +295,22 @@ async def load_uploaded(
     if upload.client_id is None:
         return Loaded(streams.consumer_account(tenant, consumer_id, new_id), 0, consumer_account.initial)
     account = await _account(services, tenant, consumer_id, upload.client_id)
-    if isinstance(account.state, Open) and account.state.provider != STORAGE:
-        raise NotInStorage
+    if account.version:
+        _refuse_others(account, STORAGE)
     return account
 
 
-def _account_facts(services: Services, state: Any, upload: Upload) -> tuple[Any, ...]:
+async def _account_facts(services: Services, account: Loaded[Any], upload: Upload) -> tuple[Any, ...]:
     facts: tuple[Any, ...] = ()
 
     def then(said: Sequence[Any]) -> None:
-        nonlocal facts, state
-        for fact in said:
-            state = consumer_account.apply(state, fact)
+        nonlocal facts, account
+        account = msgspec.structs.replace(account, state=follow(account, tuple(said)))
         facts += tuple(said)
 
     then(
         consumer_account.discover(
-            state,
+            account.state,
             connection_id=NO_CONNECTION,
             provider=upload.provider,
             reference=upload.reference,
@@ -301,10 +320,10 @@ def _account_facts(services: Services, state: Any, upload: Upload) -> tuple[Any,
             client_id=upload.client_id,
         )
     )
-    then(consumer_account.count_in(state, upload.currency, upload.exponent))
+    then(await _count_in(services, account, upload.currency, upload.exponent))
     if upload.reading is not None:
-        then(consumer_account.refresh_balance(state, upload.reading))
-    then(_retention_facts(services, state, upload.retention, upload.sets_retention))
+        then(consumer_account.refresh_balance(account.state, upload.reading))
+    then(_retention_facts(services, account.state, upload.retention, upload.sets_retention))
     return facts
 
 
@@ -354,11 +373,13 @@ async def put_transactions(
 
     Raises:
         NoSuchAccount
+        NotInStorage: the account is a bank's.
         Unavailable: what is held already cannot be read now; ask again.
     """
 
     async def decide() -> Plan:
         owner, loaded = await _existing(services, context.tenant, consumer_id, account_id)
+        _refuse_others(loaded, STORAGE, STATEMENT)
         facts = await _row_facts(services, loaded, rows, removed)
         if reading is not None:
             facts = consumer_account.refresh_balance(loaded.state, reading) + facts
@@ -479,16 +500,22 @@ async def _existing(
 
 
 async def _count_in(services: Services, loaded: Loaded[Any], currency: str, exponent: int) -> tuple[Any, ...]:
+    """Say what an account counts in whose currency is not known yet.
+
+    Raises:
+        InvalidRequest: it counts in another one, or holds amounts with other decimals.
+    """
     facts = consumer_account.count_in(loaded.state, currency, exponent)
-    if facts and exponent != loaded.state.exponent and await _holds_rows(services, loaded):
-        # What is held was written with other decimals.
+    if facts and exponent != loaded.state.exponent and await _holds_amounts(services, loaded):
         raise InvalidRequest("an account has one currency", currency=["is not the account's"])
     return facts
 
 
-async def _holds_rows(services: Services, loaded: Loaded[Any]) -> bool:
+async def _holds_amounts(services: Services, loaded: Loaded[Any]) -> bool:
+    """Whether anything was said in minor units, and with the decimals of then."""
     return any(
-        isinstance(recorded.fact, TransactionsFetched) for recorded in await services.log.facts(loaded.stream)
+        isinstance(recorded.fact, TransactionsFetched | BalanceRefreshed)
+        for recorded in await services.log.facts(loaded.stream)
     )
 
 
@@ -525,14 +552,24 @@ async def _known(services: Services, loaded: Loaded[Any], references: Sequence[s
     """What is held of these rows, from an index at or past the stream's version."""
     if not loaded.version or not references:
         return {}
-    tenant, consumer_id, _, source_id = streams.parse(loaded.stream)
+    await reach(services, loaded)
+    tenant, _, _, source_id = streams.parse(loaded.stream)
+    return await services.read_models.known(tenant, source_id, references)
+
+
+async def reach(services: Services, loaded: Loaded[Any]) -> None:
+    """Wait until the index shows all that a stream of an account holds: what is asked of it before is not all there is.
+
+    Raises:
+        Unavailable: it is too far behind, or does not go on for this consumer.
+    """
+    tenant, consumer_id, *_ = streams.parse(loaded.stream)
     position = await services.log.position_of(loaded.stream, loaded.version)
     if not await services.read_models.reach(position, KNOWN_TIMEOUT):
         raise Unavailable("read_models_behind", 5.0)
     if await services.read_models.is_stalled(tenant, consumer_id):
         # What is missing there would be taken for new, and be in the log twice for ever.
         raise Unavailable("read_models_stalled", 60.0)
-    return await services.read_models.known(tenant, source_id, references)
 
 
 async def _rows_held(

@@ -28,6 +28,9 @@ TRANSACTIONS_MAX = 1_000
 
 T = TypeVar("T")
 
+#: The provider of accounts that a client brought to be kept for a time. What banks and statements bring has no end.
+STORAGE = "storage"
+
 #: Why an account is closed.
 CONNECTION_DELETED = "connection_deleted"
 DELETED_AT_BANK = "deleted_at_bank"
@@ -238,17 +241,28 @@ def count_in(account: ConsumerAccount, currency: str, exponent: int) -> tuple[Ac
     return ()
 
 
-def keep_until(account: ConsumerAccount, until: datetime) -> tuple[RetentionSet, ...]:
-    """Keep an account until then, and not longer."""
+def provider_of(account: ConsumerAccount) -> str:
+    """Who feeds an account, or fed it until it was closed; empty where there is none."""
     match account:
-        case Open(until=held) if held != until:
+        case Open(provider=provider) | Closed(was=Open(provider=provider)):
+            return provider
+    return ""
+
+
+def keep_until(account: ConsumerAccount, until: datetime) -> tuple[RetentionSet, ...]:
+    """Keep an account of the storage until then, and not longer."""
+    match account:
+        case Open(provider=provider, until=held) if provider == STORAGE and held != until:
             return (RetentionSet(until=until),)
     return ()
 
 
 def is_expired(account: ConsumerAccount, now: datetime) -> bool:
-    """Whether the time of an account is up, though its key may not be destroyed yet."""
-    return isinstance(account, Open) and account.until is not None and account.until <= now
+    """Whether the time of an account of the storage is up, though its key may not be destroyed yet."""
+    match account:
+        case Open(provider=provider, until=until) if provider == STORAGE and until is not None:
+            return until <= now
+    return False
 
 
 def refresh_balance(account: ConsumerAccount, reading: BalanceRefreshed) -> tuple[BalanceRefreshed, ...]:

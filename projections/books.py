@@ -51,7 +51,7 @@ def books_of(
         since = default_since(as_of)
     accounts = list(rows.scan(ACCOUNTS, tenant, consumer))
     return Books(
-        accounts=tuple(_account(account, rows, as_of, since) for account in accounts),
+        accounts=tuple(_account(account, rows, since) for account in accounts),
         as_of=as_of,
         known_at=known_at,
         since=since,
@@ -108,7 +108,7 @@ def booked_count(rows: Rows, tenant: str, consumer: str, since: int) -> int:
 # Accounts
 
 
-def _account(account: Account, rows: Rows, as_of: int, since: int) -> books.Account:
+def _account(account: Account, rows: Rows, since: int) -> books.Account:
     details = details_of(account)
     key = key_of(account.id)
     booked = booked_between(rows, key, since, LAST_DAY)
@@ -139,8 +139,9 @@ def _account(account: Account, rows: Rows, as_of: int, since: int) -> books.Acco
             for day, read in quality.readings_of(rows, account, since)
             if read.balance is not None
         ),
-        # From the very first: what had begun before the books begin is told by it.
-        covered=tuple(map(tuple, _covered(rows, account, Range(0, as_of), held, first_booked))),
+        # From the very first: what had begun before the books begin is told by it. To the very last: balances are walked
+        # back from the newest reading, however late.
+        covered=tuple(map(tuple, _covered(rows, account, Range(0, LAST_DAY), held, first_booked))),
         rows=tuple(held),
         pending=tuple(sorted((row for row in pending if row is not None), key=_by_day)),
         unknown_days=tuple(sorted({row.booked_on for row in booked if row.amount is None})),

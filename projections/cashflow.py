@@ -1,8 +1,9 @@
 """Cash flow: what came in and went out of each account by month, and what is answered of it.
 
 The sums are exact and of all accounts; the answer takes the checking and savings accounts, per currency.
-Closing balances walk back from the last reading: opening = closing - net, and the closing of the month
-before is that opening.
+Closing balances are those at the end of a month. What was booked after the day of an account's last reading comes on
+top of it; from the newest month they walk back: opening = closing - net, and the closing of the month before is that
+opening.
 """
 
 from __future__ import annotations
@@ -186,7 +187,7 @@ def _currency(
     first, last = min(sums), max(sums)
     if reference_month is not None:
         last = max(last, reference_month)
-    closing = _closing(accounts, exponent)
+    closing = _closing(accounts, rows, exponent)
     months: list[CashflowMonth] = []
     for month in range(last, first - 1, -1):
         income, expense, count = sums.get(month, (0, 0, 0))
@@ -221,11 +222,18 @@ def _currency(
     )
 
 
-def _closing(accounts: list[Account], exponent: int) -> int | None:
-    """What the accounts hold together; None where the balance of one is not known."""
+def _closing(accounts: list[Account], rows: Rows, exponent: int) -> int | None:
+    """What the accounts hold together after all that is booked; None where the balance of one is not known."""
     closing = 0
     for account in accounts:
-        if account.balance is None:
+        if account.balance is None or account.as_of is None:
             return None
-        closing += account.balance * 10 ** (exponent - account.exponent)
+        held = account.balance + _booked_after(utc_day(account.as_of), account, rows)
+        closing += held * 10 ** (exponent - account.exponent)
     return closing
+
+
+def _booked_after(day: int, account: Account, rows: Rows) -> int:
+    """The net of what was booked after a day: a reading holds what was booked up to its own."""
+    months = rows.scan(MONTHS, key_of(account.id), at_least=month_of(day))
+    return sum(booked.net for month in months for booked in days_of(month) if booked.day > day)

@@ -17,7 +17,7 @@ import msgspec
 
 from domain.categories.vocabulary import LOAN_REPAYMENTS, WAGE_ADVANCES
 from domain.consumer_account import CHECKING
-from domain.insights.analysis import Analysis
+from domain.insights.analysis import NOT_COUNTED, Analysis
 from domain.insights.books import Books, Row
 from domain.insights.catalogue import METRICS
 from domain.insights.figures import Window, rounded
@@ -140,7 +140,11 @@ def answer(
 
 def _fitness(books: Books) -> tuple[str, list[str]]:
     """Whether there is enough to analyse, and of the right kind."""
-    checking = [account for account in books.accounts if account.kind == CHECKING]
+    checking = [
+        account
+        for account in books.accounts
+        if account.kind == CHECKING and account.closed not in NOT_COUNTED
+    ]
     if not checking:
         return NOT_APPLICABLE, [NO_CHECKING_ACCOUNT]
     reasons = []

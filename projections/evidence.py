@@ -167,7 +167,7 @@ def _left_out(figure: Figure, analysis: Analysis) -> Iterator[tuple[Row, str]]:
 
 
 def _reason(row: Row, analysis: Analysis) -> str:
-    if analysis.day(row) > analysis.as_of:
+    if max(row.day, analysis.day(row)) > analysis.as_of:
         return AFTER_AS_OF
     if analysis.is_between_own(row):
         return OWN_TRANSFER

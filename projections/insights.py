@@ -12,17 +12,17 @@ from typing import NamedTuple
 
 import msgspec
 
-from domain.consumer_account import CASH_KINDS
 from domain.fact import Recorded
-from domain.insights.analysis import NOT_COUNTED, Analysis
+from domain.insights.analysis import NOT_COUNTED, VALUE, Analysis
 from domain.insights.catalogue import METRICS, figures_of, windows_of
 from domain.insights.figures import NOT_APPLICABLE, Figure, Metric, Window
 from projections import own_transfers
-from projections.accounts import ACCOUNTS, key_of
+from projections.accounts import Account, cash_accounts, key_of
 from projections.books import books_of, default_since, reference_day
 from projections.cashflow import MONTHS
 from projections.envelope import DEFAULT, Frame, Question, Stored, Teller, frame_of, stored_of
 from projections.ports import Rows, Table
+from projections.shown import STRAY_DAYS
 from projections.stalled import POISON
 from projections.times import MONTH_MIN, first_day, month_of
 
@@ -71,8 +71,10 @@ class View(msgspec.Struct, kw_only=True):
 
 def begins_on(question: Question, as_of: int) -> int:
     """The first day of the books that a question needs."""
-    months = [month_of(window.first) for window in question.days(as_of)]
-    return min([default_since(as_of), *(first_day(max(month, MONTH_MIN)) for month in months)])
+    # A row may be booked so many days before its value day.
+    before = STRAY_DAYS if question.date_basis == VALUE else 0
+    needed = (max(window.first - before, first_day(MONTH_MIN)) for window in question.days(as_of))
+    return min([default_since(as_of), *(first_day(month_of(day)) for day in needed)])
 
 
 def look(rows: Rows, tenant: str, consumer: str, question: Question = DEFAULT) -> View | None:
@@ -154,19 +156,15 @@ def finish(rows: Rows, tenant: str, consumer: str) -> None:
 
 
 def _kept(rows: Rows, tenant: str, consumer: str) -> Iterator[Kept]:
-    # What there is nothing to say of is quickly said when it is asked for.
-    view = look(rows, tenant, consumer) if _has_rows(rows, tenant, consumer) else None
+    booked = [account for account in cash_accounts(rows, tenant, consumer) if _has_rows(rows, account)]
+    view = look(rows, tenant, consumer) if booked else None
     own_transfers.keep(rows, tenant, consumer, None if view is None else view.analysis)
-    if view is not None:
+    # What there is nothing to say of is quickly said when it is asked for.
+    if view is not None and any(account.closed not in NOT_COUNTED for account in booked):
         yield Kept(tenant, consumer, COMMON, _encode(frame_of(view.analysis)))
         for metric in METRICS.values():
             yield Kept(tenant, consumer, metric.id, _encode(_stored(metric, view)))
 
 
-def _has_rows(rows: Rows, tenant: str, consumer: str) -> bool:
-    """Whether anything was booked on an account that is looked at."""
-    return any(
-        next(iter(rows.scan(MONTHS, key_of(account.id))), None) is not None
-        for account in rows.scan(ACCOUNTS, tenant, consumer)
-        if account.kind in CASH_KINDS and account.closed not in NOT_COUNTED
-    )
+def _has_rows(rows: Rows, account: Account) -> bool:
+    return next(iter(rows.scan(MONTHS, key_of(account.id))), None) is not None

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from domain.consumer_account import CASH_KINDS
 from domain.insights.analysis import Analysis
 from projections.accounts import Account
 from projections.ports import Rows, Table
@@ -36,7 +37,8 @@ _decode = msgspec.json.Decoder(list[tuple[int, int, int]]).decode
 
 
 def keep(rows: Rows, tenant: str, consumer: str, analysis: Analysis | None) -> None:
-    """Write down what was found in the accounts that an analysis looks at, and nothing of others."""
+    """Write down what was found in all checking and savings accounts, also those that the figures leave out: the cash
+    flow is of them too. Nothing of others, nor without an analysis."""
     wanted = {} if analysis is None else {row.account: row for row in _found(tenant, consumer, analysis)}
     for row in list(rows.scan(TRANSFERRED, tenant, consumer)):
         if wanted.get(row.account) == row:
@@ -49,7 +51,8 @@ def keep(rows: Rows, tenant: str, consumer: str, analysis: Analysis | None) -> N
 
 def _found(tenant: str, consumer: str, analysis: Analysis) -> Iterator[Transferred]:
     since = month_of(analysis.books.since)
-    for account in analysis.accounts:
+    cash = (account for account in analysis.books.accounts if account.kind in CASH_KINDS)
+    for account in cash:
         months: defaultdict[int, list[int]] = defaultdict(lambda: [0, 0])
         for row in account.rows:
             if analysis.is_between_own(row):

@@ -1,7 +1,8 @@
 """What clients brought: the ids that they chose for consumers and accounts, and until when each account is kept.
 
 What is to be destroyed stands in a table in the order of the moment when that is due. Until it is done, whoever asks is
-told that there is no such account.
+told that there is no such account. Whoever is there through what was brought alone is due themselves as soon as they
+have neither an account nor a connection any more.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import msgspec
 from domain import streams
 from domain.consumer import STORAGE, ConsumerDetailsChanged, ConsumerRegistered
 from domain.consumer_account import AccountDetails, AccountDetailsChanged, AccountDiscovered, RetentionSet
+from domain.data_connection import ConnectionRequested
 from domain.fact import Recorded
 from domain.streams import Stream
 from projections.accounts import ACCOUNTS, Account
@@ -54,9 +56,14 @@ class Stored(NamedTuple):
 
 class Expiry(NamedTuple):
     until: int
+    """`AT_ONCE` for a consumer."""
     tenant: str
     consumer: str
     account: str
+    """Empty for a consumer of whom nothing else is left."""
+
+
+AT_ONCE = 0
 
 
 BROUGHT = Table("brought_consumers", Brought, key=2, indices=(Index("by_name", ("tenant", "name")),))
@@ -75,6 +82,7 @@ def project(recorded: Recorded, rows: Rows) -> None:
     gone, stream = forgotten(recorded), stream_of(recorded.stream)
     if gone is not None:
         _forget(gone, rows)
+        _look_who_is_left(gone, rows)
         return
     match recorded.fact:
         case ConsumerRegistered(origin=origin, client_id=name) if origin == STORAGE:
@@ -83,9 +91,14 @@ def project(recorded: Recorded, rows: Rows) -> None:
             held = rows.get(BROUGHT, *stream[:2])
             if held is not None:
                 rows.put(BROUGHT, held._replace(only=0))
-        case AccountDiscovered(provider=provider, client_id=name, details=details) if provider == PROVIDER:
-            name = stream.id if name is None else name
-            rows.put(STORED, Stored(*_key(stream), name, None, _stated(details)))
+                _look_who_is_left(stream, rows)
+        case ConnectionRequested():
+            _look_who_is_left(stream, rows)
+        case AccountDiscovered(provider=provider, client_id=name, details=details):
+            if provider == PROVIDER:
+                name = stream.id if name is None else name
+                rows.put(STORED, Stored(*_key(stream), name, None, _stated(details)))
+            _look_who_is_left(stream, rows)
         case AccountDetailsChanged(details=details):
             stored = rows.get(STORED, *_key(stream))
             if stored is not None:
@@ -112,10 +125,27 @@ def _expire(stored: Stored, rows: Rows) -> None:
         rows.delete(EXPIRIES, stored.until, *stored[:3])
 
 
+def _look_who_is_left(stream: Stream, rows: Rows) -> None:
+    """Let a consumer be due while nothing is left of what they were there through."""
+    owner = (stream.tenant, stream.consumer)
+    brought = rows.get(BROUGHT, *owner)
+    if brought is None:
+        return
+    if brought.only and not _has_any(ACCOUNTS, *owner, rows) and not _has_any(CONNECTIONS, *owner, rows):
+        rows.put(EXPIRIES, Expiry(AT_ONCE, *owner, ""))
+    else:
+        rows.delete(EXPIRIES, AT_ONCE, *owner)
+
+
+def _has_any(table: Table, tenant: str, consumer: str, rows: Rows) -> bool:
+    return next(iter(rows.scan(table, tenant, consumer)), None) is not None
+
+
 def _forget(gone: Stream, rows: Rows) -> None:
     match gone.aggregate:
         case streams.CONSUMER:
             rows.delete(BROUGHT, gone.tenant, gone.consumer)
+            rows.delete(EXPIRIES, AT_ONCE, gone.tenant, gone.consumer)
             for stored in list(rows.scan(STORED, gone.tenant, gone.consumer)):
                 _expire(stored, rows)
             rows.delete(STORED, gone.tenant, gone.consumer)
@@ -130,7 +160,8 @@ def _forget(gone: Stream, rows: Rows) -> None:
 
 
 def expiries_due(rows: Rows, now: datetime) -> list[tuple[str, str]]:
-    """Tenant and consumer of the accounts whose time is up, the longest waiting first."""
+    """Tenant and consumer of the accounts whose time is up, the longest waiting first; before them the consumers of
+    whom nothing is left."""
     due = rows.scan(EXPIRIES, at_most=micros(now))
     return list(dict.fromkeys((row.tenant, row.consumer) for row in due))
 
@@ -161,7 +192,7 @@ def _is_there(rows: Rows, tenant: str, consumer: str, now: datetime) -> bool:
         return True
     if any(True for _ in accounts_of(rows, tenant, consumer, now)):
         return True
-    return next(iter(rows.scan(CONNECTIONS, tenant, consumer)), None) is not None
+    return _has_any(CONNECTIONS, tenant, consumer, rows)
 
 
 def name_of_consumer(rows: Rows, tenant: str, consumer: str) -> str:

@@ -38,6 +38,9 @@ _MESSAGES = {
 _OPENING = ("OPBD", "PRCD")
 _CLOSING = ("CLBD",)
 _AVAILABLE = ("CLAV", "ITAV")
+#: Beside the kind of a balance: it is carried over from one page to the next.
+_CARRIED = "INTM"
+_PAGES = ("StmtPgntn", "RptPgntn", "NtfctnPgntn")
 #: Kinds of accounts: codes of the external list of ISO 20022.
 _KINDS = {
     "CACC": CHECKING,
@@ -105,6 +108,7 @@ def _statement(node: Node, format: str, remarks: Remarks, counted: Counted) -> S
     account = _account(node.find("Acct"))
     if account is None:
         remarks.problem(statement_files.ACCOUNT_MISSING, node.line)
+    counted.account(account, currency, node.line)
     closing = _of_kind(balances, _CLOSING)
     for balance in (opening, closing):
         if balance is not None and balance.currency != currency:
@@ -116,12 +120,33 @@ def _statement(node: Node, format: str, remarks: Remarks, counted: Counted) -> S
         currency=currency,
         number=node.said("ElctrncSeqNb") or node.said("LglSeqNb") or node.said("Id"),
         interim=format == statement_files.CAMT_052,
+        continues=_is_further_page(node),
+        continued=_is_followed_by_a_page(node),
         from_day=day_in(_moment(period.first("FrDtTm", "FrDt"))) if period else None,
         to_day=day_in(_moment(period.first("ToDtTm", "ToDt"))) if period else None,
         opening=opening,
         closing=closing,
         available=_of_kind(balances, _AVAILABLE),
         entries=tuple(entry for entry, _ in entries),
+    )
+
+
+def _is_further_page(node: Node) -> bool:
+    page = node.first(*_PAGES)
+    number = page.said("PgNb") if page else None
+    return (number or "1").lstrip("0") not in ("", "1") or _is_carried(node, _OPENING)
+
+
+def _is_followed_by_a_page(node: Node) -> bool:
+    page = node.first(*_PAGES)
+    is_last = page.said("LastPgInd") if page else None
+    return is_last in ("false", "0") or _is_carried(node, _CLOSING)
+
+
+def _is_carried(node: Node, kinds: tuple[str, ...]) -> bool:
+    return any(
+        _kind_of(balance) in kinds and balance.said("Tp", "SubTp", "Cd") == _CARRIED
+        for balance in node.all("Bal")
     )
 
 
@@ -157,13 +182,17 @@ def _bic(institution: Node | None) -> str | None:
 
 def _balances(node: Node, remarks: Remarks) -> Iterator[tuple[str, StatedBalance]]:
     for balance in node.all("Bal"):
-        kind = balance.said("Tp", "CdOrPrtry", "Cd") or balance.said("Tp", "Cd") or ""
         amount, currency = _amount(balance.find("Amt"))
         sign = _sign(balance)
         if amount is None or currency is None or sign is None:
             remarks.note(statement_files.BALANCE_UNREADABLE, balance.line)
             continue
-        yield kind, StatedBalance(amount=sign * amount, currency=currency, day=_day(balance.find("Dt")))
+        day = _day(balance.find("Dt"))
+        yield _kind_of(balance), StatedBalance(amount=sign * amount, currency=currency, day=day)
+
+
+def _kind_of(balance: Node) -> str:
+    return balance.said("Tp", "CdOrPrtry", "Cd") or balance.said("Tp", "Cd") or ""
 
 
 def _of_kind(balances: list[tuple[str, StatedBalance]], kinds: tuple[str, ...]) -> StatedBalance | None:
@@ -174,7 +203,11 @@ def _of_kind(balances: list[tuple[str, StatedBalance]], kinds: tuple[str, ...]) 
 def _amount(node: Node | None) -> tuple[Decimal | None, str | None]:
     if node is None:
         return None, None
-    return amount_in(node.text), currency_in(node.attributes.get("Ccy"))
+    amount = amount_in(node.text)
+    if amount is not None and amount < 0:
+        # The schema begins at 0: whether it is meant beside the word for debit or in its place, nobody knows.
+        amount = None
+    return amount, currency_in(node.attributes.get("Ccy"))
 
 
 def _sign(node: Node) -> int | None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from application import statement_files
-from application.statement_files import Remark, StatementUnreadable
+from application.statement_files import Remark, StatedAccount, StatementUnreadable
 
 STATEMENTS_MAX = 2_000
+#: Different accounts. Each is looked for, and decided on, by itself.
+ACCOUNTS_MAX = 100
 ENTRIES_MAX = 100_000
 
 
@@ -15,6 +17,7 @@ class Counted:
     def __init__(self) -> None:
         self.statements = 0
         self.entries = 0
+        self.accounts: set[tuple[str, str | None]] = set()
 
     def statement(self, line: int) -> None:
         """One more statement.
@@ -25,6 +28,17 @@ class Counted:
         self.statements += 1
         if self.statements > STATEMENTS_MAX:
             raise StatementUnreadable(Remark(code=statement_files.TOO_MANY_STATEMENTS, line=line))
+
+    def account(self, account: StatedAccount | None, currency: str | None, line: int) -> None:
+        """The account of a statement; the same one in another currency is another one.
+
+        Raises:
+            StatementUnreadable: those are too many accounts.
+        """
+        if account is not None:
+            self.accounts.add((account.reference, currency))
+        if len(self.accounts) > ACCOUNTS_MAX:
+            raise StatementUnreadable(Remark(code=statement_files.TOO_MANY_ACCOUNTS, line=line))
 
     def entry(self, line: int) -> None:
         """One more row.

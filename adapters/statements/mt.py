@@ -7,7 +7,7 @@ given is cut into fields here, so that each has its line, and no field is longer
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 import msgspec
@@ -41,7 +41,11 @@ _FIELD = re.compile(r"-?:(?P<tag>[0-9]{2}[A-Z]?|NS):(?P<value>.*)", re.ASCII)
 _BROKEN_FIELD = re.compile(r"[0-9]{2}[A-Z]?:", re.ASCII)
 #: What stands between messages and belongs to none.
 _BETWEEN = re.compile(r"-(?:\}.*|X*)|\{[0-9]:.*")
-_IS_MT942 = re.compile(r"^\{2:[OI]942|^:(?:34F|13D|90[DC]):", re.MULTILINE)
+#: The header of a message says its type.
+_HEADER = re.compile(r"\{2:[OI](?P<type>[0-9]{3})", re.ASCII)
+_IS_INTERIM = {"940": False, "942": True}
+#: Fields of an MT942, and of no MT940.
+_OF_INTERIM = frozenset({"34F", "13D", "90D", "90C"})
 _OPENS = ("60F", "60M", "60")
 _CLOSES = ("62F", "62M", "62")
 #: What follows the rows of a statement: a text after these is about the statement.
@@ -90,10 +94,28 @@ _GERMAN = re.compile(r"\s*[0-9]{3}(?P<mark>[?>])[0-9]{2}", re.ASCII)
 _CURRENCY_AT_END = re.compile(r"(?<=[0-9])[A-Z]{3}$")
 
 
+#: In the place of a tag: the header that stands before the fields of a message.
+HEADER = "header"
+
+
 class Field(NamedTuple):
     tag: str
     line: int
     value: str
+
+
+class Message(NamedTuple):
+    type: str
+    """Three digits, as its header says; empty where it has none."""
+    fields: list[Field]
+
+    @property
+    def is_interim(self) -> bool:
+        """It is an MT942: the day was not over when it was made."""
+        said = {field.tag for field in self.fields}
+        if not said.isdisjoint(_OPENS):
+            return False
+        return _IS_INTERIM.get(self.type, not said.isdisjoint(_OF_INTERIM))
 
 
 def read(text: str) -> StatementFile:
@@ -102,23 +124,19 @@ def read(text: str) -> StatementFile:
     Raises:
         StatementUnreadable: it holds no field of one, or too many rows.
     """
-    fields = list(_fields(text))
-    if not fields:
+    messages = list(_messages(_fields(text)))
+    if not messages:
         raise StatementUnreadable(Remark(code=statement_files.NOT_A_STATEMENT, line=1))
-    format = statement_files.MT942 if _is_interim(text, fields) else statement_files.MT940
     remarks, counted = Remarks(), Counted()
     statements = []
-    for message in _messages(fields):
-        statement = _Message(format, remarks, counted).read(message)
+    for message in messages:
+        statement = _Reader(message.is_interim, remarks, counted).read(message.fields)
         if statement is not None:
             statements.append(statement)
     if not statements:
-        remarks.problem(statement_files.NO_STATEMENT, fields[0].line)
-    return remarks.file(format, statements)
-
-
-def _is_interim(text: str, fields: list[Field]) -> bool:
-    return bool(_IS_MT942.search(text)) and not any(field.tag in _OPENS for field in fields)
+        remarks.problem(statement_files.NO_STATEMENT, messages[0].fields[0].line)
+    interim = [statement.interim for statement in statements] or [each.is_interim for each in messages]
+    return remarks.file(statement_files.MT942 if all(interim) else statement_files.MT940, statements)
 
 
 def _fields(text: str) -> Iterator[Field]:
@@ -133,36 +151,42 @@ def _fields(text: str) -> Iterator[Field]:
             broken = True
             continue
         found = _FIELD.match(line)
-        if found is not None:
+        is_between = found is None and _BETWEEN.fullmatch(line) is not None
+        header = _HEADER.search(line) if is_between else None
+        if found is not None or header is not None:
             if tag:
                 yield Field(tag, first, "\n".join(lines))
-            tag, first, lines = found["tag"], number, [found["value"]]
-        elif line and tag and not _BETWEEN.fullmatch(line):
+            tag, value = (found["tag"], found["value"]) if found else (HEADER, header["type"])
+            first, lines = number, [value]
+        elif line and tag and tag != HEADER and not is_between:
             lines.append(line)
     if tag:
         yield Field(tag, first, "\n".join(lines))
 
 
-def _messages(fields: list[Field]) -> Iterator[list[Field]]:
-    """The fields of each statement: one begins with its reference, or with its opening balance where that has come
+def _messages(fields: Iterable[Field]) -> Iterator[Message]:
+    """Each statement: one begins with its header or its reference, or with its opening balance where that has come
     in the one before."""
-    message: list[Field] = []
-    opened = False
+    message, opened = Message("", []), False
     for field in fields:
         opens = field.tag in _OPENS
-        if message and (field.tag == "20" or (opens and opened)):
+        if message.fields and (field.tag in (HEADER, "20") or (opens and opened)):
             yield message
-            message, opened = [], False
-        message.append(field)
+            message, opened = Message("", []), False
+        if field.tag == HEADER:
+            message = Message(field.value, [])
+            continue
+        message.fields.append(field)
         opened = opened or opens
-    yield message
+    if message.fields:
+        yield message
 
 
-class _Message:
+class _Reader:
     """Reads the fields of one message."""
 
-    def __init__(self, format: str, remarks: Remarks, counted: Counted) -> None:
-        self.is_interim = format == statement_files.MT942
+    def __init__(self, is_interim: bool, remarks: Remarks, counted: Counted) -> None:
+        self.is_interim = is_interim
         self.remarks = remarks
         self.counted = counted
         self.account: StatedAccount | None = None
@@ -189,6 +213,7 @@ class _Message:
             self.remarks.problem(statement_files.ACCOUNT_MISSING, line)
         if currency is None:
             self.remarks.problem(statement_files.CURRENCY_MISSING, line)
+        self.counted.account(self.account, currency, line)
         if opening is not None and closing is None:
             self.remarks.note(statement_files.BALANCE_MISSING, line)
         for balance in (opening, closing):
@@ -201,6 +226,7 @@ class _Message:
             number=self.number,
             interim=self.is_interim,
             continues=self.opened_by == "60M",
+            continued="62M" in self.balances and "62F" not in self.balances,
             opening=opening,
             closing=closing,
             available=self.balances.get("64"),

@@ -198,6 +198,7 @@ def _statement(node: Node, account_name: str, remarks: Remarks, counted: Counted
     account = _account(node.find(account_name), account_name)
     if account is None:
         remarks.problem(statement_files.ACCOUNT_MISSING, node.line)
+    counted.account(account, currency, node.line)
     rows = node.first("BANKTRANLIST", "INVTRANLIST") or Node("", node.line)
     trade = next((each for each in rows.children if each.name in _TRADES), None)
     if trade is not None:

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from domain.consumer_account import CASH_KINDS, CONNECTION_DELETED, DISABLED
 from domain.insights.books import Account, Books, Row
-from domain.insights.coverage import Range, covered_together, days_in
+from domain.insights.coverage import Range, clipped, covered_together, days_in
 from domain.insights.end_of_day import EndOfDay, end_of_day, together
 from domain.insights.figures import Window
 from domain.insights.loans import Found, loans_of
@@ -69,6 +69,14 @@ class Analysis:
         """Those of the accounts, in alphabetical order: every figure is of one of them."""
         return tuple(sorted({account.currency for account in self.accounts}))
 
+    def account(self, id: str) -> Account:
+        """One of those that are looked at."""
+        return self._accounts_by_id[id]
+
+    @cached_property
+    def _accounts_by_id(self) -> dict[str, Account]:
+        return {account.id: account for account in self.accounts}
+
     def of_currency(self, currency: str) -> list[Account]:
         return [account for account in self.accounts if account.currency == currency]
 
@@ -85,9 +93,11 @@ class Analysis:
 
     def rows_of(self, account: Account, window: Window) -> Iterator[Row]:
         last = min(window.last, self.as_of)
-        if self.date_basis == VALUE:
-            return (row for row in account.rows if window.first <= row.value_day <= last)
         days = self._booked_on[account.id]
+        if self.date_basis == VALUE:
+            # What is booked after the reference day is not known on it, whatever day it is said to be of.
+            booked = account.rows[: bisect_right(days, self.as_of)]
+            return (row for row in booked if window.first <= row.value_day <= last)
         return iter(account.rows[bisect_left(days, window.first) : bisect_right(days, last)])
 
     @cached_property
@@ -106,23 +116,24 @@ class Analysis:
         return days_in(account.covered, max(window.first, self.books.since), min(window.last, self.as_of))
 
     def is_covered(self, account: Account, first: int, last: int) -> bool:
-        """Whether all days of a range are covered, and none lies before the books begin."""
-        within = first >= self.books.since
+        """Whether all days of a range are covered, none lying before the books begin nor after the reference day."""
+        within = self.books.since <= first and last <= self.as_of
         return within and any(begin <= first and last <= end for begin, end in account.covered)
 
     def covered_in(self, currency: str, window: Window) -> int:
-        """The days of a window on which every account of a currency that had begun is covered; 0 without any."""
-        return days_in(self.covered_ranges.get(currency, ()), window.first, min(window.last, self.as_of))
+        """The days of a window on which every account of a currency that was there is covered; 0 without any."""
+        return days_in(self.covered_ranges.get(currency, ()), window.first, window.last)
 
     def is_day_covered(self, currency: str, day: int) -> bool:
-        """Whether at least one account of a currency is covered on a day, and none that had begun is not."""
+        """Whether at least one account of a currency is covered on a day, and none that was there is not."""
         return days_in(self.covered_ranges.get(currency, ()), day, day) == 1
 
     @cached_property
     def covered_ranges(self) -> dict[str, tuple[Range, ...]]:
-        """By currency the days of which that holds, as ranges."""
+        """By currency the days of which that holds, as ranges, none of them after the reference day."""
+        since = self.books.since
         return {
-            currency: covered_together(self.of_currency(currency), self.books.since)
+            currency: tuple(clipped(covered_together(self.of_currency(currency), since), since, self.as_of))
             for currency in self.currencies
         }
 
@@ -138,7 +149,7 @@ class Analysis:
 
     @cached_property
     def end_of_days_together(self) -> dict[str, EndOfDay]:
-        """By currency what its accounts had together, on the days on which all of them are known."""
+        """By currency what its accounts had together, on the days on which all that had not ended are known."""
         return {
             currency: together([self.end_of_days[account.id] for account in self.of_currency(currency)])
             for currency in self.currencies
@@ -160,7 +171,11 @@ class Analysis:
     @cached_property
     def streams(self) -> tuple[Stream, ...]:
         """The recurring streams of the accounts that are looked at, over all the books up to the reference day."""
-        return tuple(stream for account in self.accounts for stream in streams_in(account, self.as_of))
+        return tuple(
+            stream
+            for account in self.accounts
+            for stream in streams_in(account, self.as_of, since=self.books.since)
+        )
 
     @cached_property
     def returned(self) -> dict[bytes, Row]:

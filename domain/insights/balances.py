@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from domain.insights.analysis import Analysis
 from domain.insights.books import Account
+from domain.insights.coverage import end_of
 from domain.insights.end_of_day import Drift, rows_between
 from domain.insights.figures import (
     DAYS,
@@ -95,10 +96,16 @@ def each_currency(measure: Callable[[Known], Told], analysis: Analysis, window: 
     """A figure for each currency, of its accounts together."""
     last = min(window.last, analysis.as_of)
     for currency in analysis.currencies:
-        accounts = analysis.of_currency(currency)
+        accounts = not_ended(analysis.of_currency(currency), window)
         known = analysis.end_of_days_together[currency].known(window.first, last)
         why = why_unknown_together(analysis, accounts, window, len(known[0]))
         yield _figure(measure, analysis, window, accounts, known, why, None)
+
+
+def not_ended(accounts: Sequence[Account], window: Window) -> Sequence[Account]:
+    """The accounts that had not ended before a window; all of them where all had."""
+    held = [one for one in accounts if (end := end_of(one)) is None or end >= window.first]
+    return held or accounts
 
 
 def both(measure: Callable[[Known], Told], analysis: Analysis, window: Window) -> Iterator[Figure]:
@@ -349,9 +356,10 @@ def _rising_weeks(known: Known) -> Told:
 _END = (
     "eod is the end-of-day balance of B3, over the days of the window, up to the reference day, on which it is known "
     "(`covered_days` of them); of a currency, the sum of eod over its accounts, on the days on which it is known for "
-    "all of them. No value without such a day: `no_history` where no day of the window is covered, `no_balance` where "
-    "no balance was ever read, `amount_missing` where a row without an amount lies between the days and the next "
-    "reading, `gap` where days that are not covered do. Where only some covered days are unknown, the reason says why. "
+    "all of them, without those that had ended (B3). No value without such a day: `no_history` where no day of the "
+    "window is covered, `no_balance` where no balance was ever read, `amount_missing` where a row without an amount "
+    "lies between the days and the next reading, `gap` where days that are not covered do. Where only some covered "
+    "days are unknown, the reason says why. "
 )
 _WINDOWS = ("current_month", "30d", "60d", "90d", "180d", "365d", "2m", "6m", "12m")
 
@@ -388,13 +396,14 @@ METRICS: tuple[Metric, ...] = (
         unit=MONEY_PER_DAY,
         definition=(
             "eod(d), a list of `day` and `balance`, oldest first; per account, and per currency the sum over its "
-            "accounts on the days on which all are known. It starts at the latest reading: eod(d - 1) = eod(d) less "
-            "the rows booked on d. On a day w with a reading, eod(w) is that reading plus the rows booked on w that "
-            "were recorded after it, and the walk goes on from there; after the last reading it goes forward: eod(d) "
-            "= eod(d - 1) plus the rows booked on d. Known on covered days up to the reference day. There is no step "
-            "over a day that is not covered or has a row without an amount: what lies behind it is not known until "
-            "the next reading. No value without a known day: `no_history`, `no_balance`, `amount_missing` or `gap`. "
-            "`date_basis` plays no part."
+            "accounts on the days on which all are known: an account that is deleted at its bank, or that the bank "
+            "shows no more, ends with its last covered day, and from then on neither counts nor needs to be known. "
+            "It starts at the latest reading: eod(d - 1) = eod(d) less the rows booked on d. On a day w with a "
+            "reading, eod(w) is that reading plus the rows booked on w that were recorded after it, and the walk "
+            "goes on from there; after the last reading it goes forward: eod(d) = eod(d - 1) plus the rows booked on "
+            "d. Known on covered days up to the reference day. There is no step over a day that is not covered or "
+            "has a row without an amount: what lies behind it is not known until the next reading. No value without "
+            "a known day: `no_history`, `no_balance`, `amount_missing` or `gap`. `date_basis` plays no part."
         ),
         source="Plaid, historical balances; waypoints as in Sure",
         compute=partial(both, _day_by_day),
@@ -475,7 +484,8 @@ METRICS: tuple[Metric, ...] = (
         + (
             "`arranged`: days with -limit <= eod < 0; `hard`: days with eod < -limit. The limit is that of B1, of "
             "today for all days; where it was not given, 0 is assumed and the note `limit_assumed` is true. Of a "
-            "currency, the sum of eod against the sum of the limits."
+            "currency, the sum of eod against the sum of the limits, without those of accounts that had ended (B3) "
+            "before the window."
         ),
         source="Moneyhub; `hard` is Qard's overdraft duration",
         compute=partial(both, _overdraft_days),

@@ -29,6 +29,7 @@ from domain.insights.balances import (
     AMOUNT_MISSING,
     FIRST_MONDAY,
     NO_HISTORY,
+    not_ended,
     why_unknown_together,
 )
 from domain.insights.books import Account, Row
@@ -312,7 +313,10 @@ def _net(flow: Flow) -> Told:
         )
     if all(part is None for part in value.values()):
         return Told(None, (), INSUFFICIENT_HISTORY, NO_COMPLETE_MONTH)
-    return Told(value, flow.rows)
+    # The longest holds the others.
+    parts = parts_of(flow.analysis, flow.currency, flow.window)
+    complete = {part.month for part in parts if part.complete}
+    return Told(value, [row for row in flow.rows if month_of(flow.day(row)) in complete])
 
 
 # How often
@@ -502,7 +506,7 @@ def _outliers(analysis: Analysis, window: Window) -> Iterator[Figure]:
 def _balance_to_inflow(flow: Flow) -> Told:
     _, balances = flow.analysis.end_of_days_together[flow.currency].known(flow.window.first, flow.window.last)
     if not balances:
-        accounts = flow.analysis.of_currency(flow.currency)
+        accounts = not_ended(flow.analysis.of_currency(flow.currency), flow.window)
         why = why_unknown_together(flow.analysis, accounts, flow.window, 0)
         return Told(None, (), INSUFFICIENT_HISTORY, why)
     total, count = sums_of_complete_months(flow, flow.rows)
@@ -629,7 +633,8 @@ METRICS: tuple[Metric, ...] = (
             "`two_months`, `six_months`, `twelve_months`: the last so many whole months before the month of the "
             "reference day, whatever window is asked for. Of each, over those of its months that are covered on all "
             "days: `months` (their number), `net` and its `mean` by that number, and both without the rows of own "
-            "transfers on evidence (`net_less_transfers`, `mean_less_transfers`); null where there is no such month. "
+            "transfers on evidence (`net_less_transfers`, `mean_less_transfers`); null where there is no such month. Its "
+            "rows are those of the covered months of the twelve. "
         )
         + _ROUNDED
         + "No value (`no_complete_month`) where all three are null. "

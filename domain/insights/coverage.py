@@ -4,26 +4,38 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from domain.consumer_account import DELETED_AT_BANK, NOT_SHOWN
 from domain.insights.books import Account
 
 Range = tuple[int, int]
 """The first day and the last, both included."""
 
+#: Why an account is closed whose bank has nothing more to tell of it.
+GONE_AT_BANK = frozenset({DELETED_AT_BANK, NOT_SHOWN})
+#: The end of an account of which no day was ever covered.
+BEFORE_ALL_DAYS = -1
+
+
+def end_of(account: Account) -> int | None:
+    """The last covered day of an account that is gone at its bank, and is read no more; None of one that goes on."""
+    if account.closed not in GONE_AT_BANK:
+        return None
+    return account.covered[-1][1] if account.covered else BEFORE_ALL_DAYS
+
 
 def covered_together(accounts: Iterable[Account], since: int) -> tuple[Range, ...]:
-    """The days on which at least one account is covered, and none that had begun is not, as ranges.
+    """The days on which at least one account is covered, and none is not that had begun and not ended, as ranges.
 
-    An account begins with its first covered day. No day before `since` is covered: its rows are not held.
+    An account begins with its first covered day; one that is gone at its bank ends with its last. No day before `since`
+    is covered: its rows are not held.
     """
-    covered = [account.covered for account in accounts if account.covered]
-    if not covered:
-        return ()
+    covered = [(account.covered, end_of(account)) for account in accounts if account.covered]
     # Between two of these days nothing changes.
-    edges = sorted({edge for ranges in covered for first, last in ranges for edge in (first, last + 1)})
+    edges = sorted({edge for ranges, _ in covered for first, last in ranges for edge in (first, last + 1)})
     found: list[Range] = []
     for day, following in zip(edges, edges[1:], strict=False):
-        begun = [ranges for ranges in covered if ranges[0][0] <= day]
-        if all(any(first <= day <= last for first, last in ranges) for ranges in begun):
+        there = [ranges for ranges, end in covered if ranges[0][0] <= day and (end is None or day <= end)]
+        if there and all(any(first <= day <= last for first, last in ranges) for ranges in there):
             if found and found[-1][1] == day - 1:
                 found[-1] = (found[-1][0], following - 1)
             else:

@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from domain.insights.books import Account, Row
+from domain.insights.coverage import end_of
 
 
 class Drift(NamedTuple):
@@ -32,6 +33,8 @@ class EndOfDay(NamedTuple):
     balances: Sequence[int | None] = ()
     drifts: tuple[Drift, ...] = ()
     """One for each reading that can be walked back to from the next one, oldest first."""
+    end: int | None = None
+    """The last day of an account that is gone at its bank: with others it counts no later. None of one that goes on."""
 
     def on(self, day: int) -> int | None:
         place = day - self.first
@@ -59,13 +62,14 @@ def _day(row: Row) -> int:
 
 def end_of_day(account: Account, *, as_of: int, since: int) -> EndOfDay:
     """An account's days up to the reference day, those alone that are covered; rows before `since` are not held."""
+    end = end_of(account)
     if not account.readings or not account.covered:
-        return EndOfDay()
+        return EndOfDay(end=end)
     first = max(min(account.covered[0][0], account.readings[0].day), since - 1)
     last = max(account.covered[-1][1], account.readings[-1].day)
     if account.readings[-1].day < first:
         # The rows between it and the first one that is held are not.
-        return EndOfDay()
+        return EndOfDay(end=end)
     booked = _booked(account)
     covered = _covered(account, first, last)
     complete = _complete(account, covered, first)
@@ -94,17 +98,28 @@ def end_of_day(account: Account, *, as_of: int, since: int) -> EndOfDay:
     shown = balances[: max(as_of - first + 1, 0)]
     if 0 in covered:
         shown = [held if counts else None for held, counts in zip(shown, covered, strict=False)]
-    return EndOfDay(first, shown, tuple(reversed(drifts)))
+    return EndOfDay(first, shown, tuple(reversed(drifts)), end)
 
 
 def together(parts: Sequence[EndOfDay]) -> EndOfDay:
-    """The sum of several accounts, on the days on which all of them are known."""
-    if not parts or not all(part.balances for part in parts):
+    """The sum of several accounts, on the days on which all of them are known that had not ended."""
+    going_on = [part for part in parts if part.end is None]
+    shown = [part for part in parts if part.balances]
+    if not shown or not all(part.balances for part in going_on):
         return EndOfDay()
-    first = max(part.first for part in parts)
-    last = min(part.first + len(part.balances) - 1 for part in parts)
-    columns = [part.balances[first - part.first : max(last + 1 - part.first, 0)] for part in parts]
+    first = max((part.first for part in going_on), default=min(part.first for part in shown))
+    last = min((_last(part) for part in going_on), default=max(part.end or 0 for part in parts))
+    columns = [_column(part, first, last) for part in parts if part.end is None or part.end >= first]
     return EndOfDay(first, [None if None in day else sum(day) for day in zip(*columns, strict=True)])
+
+
+def _last(part: EndOfDay) -> int:
+    return part.first + len(part.balances) - 1
+
+
+def _column(part: EndOfDay, first: int, last: int) -> list[int | None]:
+    """What an account adds on each day from one to another: nothing after its end."""
+    return [0 if part.end is not None and day > part.end else part.on(day) for day in range(first, last + 1)]
 
 
 def _booked(account: Account) -> dict[int, int]:

@@ -7,7 +7,7 @@ may stand as a credit (an own payment came back) or as a debit (one to the holde
 from __future__ import annotations
 
 import re
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
@@ -160,15 +160,18 @@ def nsf_fees_in(analysis: Analysis, currency: str, window: Window) -> tuple[Grou
     A fee was paid back by a later credit labelled so, on its account and of its amount.
     """
     fees = _debits(analysis, currency, window, NSF_FEES)
-    reversals = list(labelled(analysis, currency, window, frozenset({"FEE_REVERSAL"})).rows)
+    reversals: defaultdict[tuple[str, int], deque[Row]] = defaultdict(deque)
+    for credit in labelled(analysis, currency, window, frozenset({"FEE_REVERSAL"})).rows:
+        reversals[credit.account, credit.amount].append(credit)
     reversed_ = []
     for fee in fees.rows:
-        for credit in reversals:
-            same = credit.account == fee.account and credit.amount == -fee.amount
-            if same and analysis.day(credit) >= analysis.day(fee):
-                reversals.remove(credit)
-                reversed_.append(fee)
-                break
+        left = reversals[fee.account, -fee.amount]
+        # What came before this fee came before all that follow.
+        while left and analysis.day(left[0]) < analysis.day(fee):
+            left.popleft()
+        if left:
+            left.popleft()
+            reversed_.append(fee)
     return fees, Group(tuple(reversed_))
 
 

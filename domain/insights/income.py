@@ -148,7 +148,7 @@ def salaries_in(analysis: Analysis, currency: str) -> list[Salary]:
 def _evidence_of(stream: Stream, analysis: Analysis) -> str | None:
     if stream.has_any(WAGES):
         return TEXT
-    usage = next(account.usage for account in analysis.accounts if account.id == stream.account)
+    usage = analysis.account(stream.account).usage
     of_firms = sum(1 for row in stream.rows if names_a_firm(row.wording) or names_a_firm(row.other_name))
     # What a firm pays to a business is its turnover.
     is_wage = 2 * of_firms > stream.n and not varies([row.amount for row in stream.rows])
@@ -172,23 +172,24 @@ class Miss(NamedTuple):
 def missed_deposits(analysis: Analysis, currency: str, window: Window) -> list[Miss]:
     """I8: what was missed on a day of a window, as it was seen then; by day, then in the order of streams."""
     misses = [
-        miss
-        for stream in income_streams(analysis, currency)
-        for miss in _misses_of(stream, analysis.as_of, window)
+        miss for stream in income_streams(analysis, currency) for miss in _misses_of(stream, analysis, window)
     ]
     return sorted(misses, key=lambda miss: (miss.day, miss.stream.account))
 
 
-def _misses_of(stream: Stream, as_of: int, window: Window) -> Iterator[Miss]:
+def _misses_of(stream: Stream, analysis: Analysis, window: Window) -> Iterator[Miss]:
+    account = analysis.account(stream.account)
     days = sorted({row.day for row in stream.rows})
-    for place, (day, following) in enumerate(pairwise([*days, as_of + 1]), 1):
+    for place, (day, following) in enumerate(pairwise([*days, analysis.as_of + 1]), 1):
         if following - day <= _GAP_KEPT_MAX or following <= window.first:
             continue
         rhythm = rhythm_of(days[:place])
         if rhythm.next_expected is None or not is_regular(rhythm.cadence, rhythm.regularity, place):
             continue
         missed = rhythm.next_expected + rhythm.tolerance + 1
-        if missed < following and window.holds(missed):
+        # On days that nobody read it may have come.
+        was_read = analysis.is_covered(account, rhythm.next_expected, missed - 1)
+        if missed < following and window.holds(missed) and was_read:
             yield Miss(stream, rhythm.next_expected, missed)
 
 
@@ -278,7 +279,7 @@ def _stability(flow: Flow) -> Told:
 
 
 def _months_up_to(flow: Flow) -> list[MonthIncome]:
-    """The complete covered months up to the last day of the window, however long ago."""
+    """The complete covered months up to the last day of the window, as far back as the books go."""
     covered = flow.analysis.covered_ranges[flow.currency]
     return monthly_income(flow.analysis, flow.currency, Window(covered[0][0], flow.window.last))
 
@@ -295,7 +296,8 @@ def _longevity(flow: Flow) -> Told:
         longest = max(longest, run)
         before = month.month
     value = {"longest": longest, "current": run, "months_available": len(months)}
-    return Told(value, [row for month in months for row in month.rows])
+    notes = {"since": text_of(flow.analysis.books.since)}
+    return Told(value, [row for month in months for row in month.rows], notes=notes)
 
 
 def _concentration(flow: Flow) -> Told:
@@ -425,10 +427,12 @@ METRICS: tuple[Metric, ...] = (
         title="Longevity of income",
         unit=MONTHS,
         definition=(
-            "Per currency, over the complete months up to the last day of the window, however long ago: `longest` run "
-            "of consecutive months with I1 above 0, `current`: the run that the last of them ends, and "
-            "`months_available`: their number. A month that is not complete ends a run. No value (`no_complete_month`) "
-            "without one. "
+            "Per currency, over the complete months from the day that the books begin with (the note `since`) up to "
+            "the last day of the window: `longest` run of consecutive months with I1 above 0, `current`: the run that "
+            "the last of them ends, and `months_available`: their number. The books begin with the first day of the "
+            "month 24 months before that of the reference day, or with that of the window's first month if it is "
+            "earlier; a run that may be longer ends there. A month that is not complete ends a run. No value "
+            "(`no_complete_month`) without one. "
         )
         + _NONE,
         source="Moneyhub",
@@ -468,7 +472,8 @@ METRICS: tuple[Metric, ...] = (
         definition=(
             "Per currency, each time that a stream of credits (R1), more than half of them income, entered MISSED (R3) on "
             "a day of the window, judged by the rows before: `day` is the day after the `expected` one and its tolerance "
-            "(R4), without a row until then. No value (`history_too_short`) where no such stream is MATURE and fewer than "
+            "(R4), without a row until then, where the account is covered from the expected day to the end of the "
+            "tolerance. No value (`history_too_short`) where no such stream is MATURE and fewer than "
             "90 of the last 365 days are covered. "
         )
         + _NONE,

@@ -217,10 +217,12 @@ def per_month(analysis: Analysis, rows: Iterable[Row], months: Sequence[Month]) 
     """The mean of what rows come to in each of some months; None without a month."""
     if not months:
         return None
-    total = sum(
-        row.amount for row in rows if any(month.first <= analysis.day(row) <= month.last for month in months)
-    )
-    return Fraction(total, len(months))
+    return Fraction(sum(row.amount for row in rows_of_months(analysis, rows, months)), len(months))
+
+
+def rows_of_months(analysis: Analysis, rows: Iterable[Row], months: Sequence[Month]) -> list[Row]:
+    """Those of some rows that lie in one of some months."""
+    return [row for row in rows if any(month.first <= analysis.day(row) <= month.last for month in months)]
 
 
 # Which loans there are

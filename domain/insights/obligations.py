@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from fractions import Fraction
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from domain.categories.vocabulary import LOAN_REPAYMENTS, OWN_TRANSFERS, WAGE_ADVANCES
 from domain.insights import incidents
-from domain.insights.books import Account, Row
+from domain.insights.books import Row
 from domain.insights.cashflow import NO_COMPLETE_MONTH
 from domain.insights.figures import (
     EVENTS,
@@ -41,7 +42,13 @@ from domain.insights.incidents import (
     sums,
     unknown,
 )
-from domain.insights.income import income_rows, income_streams, median_income, missed_deposits
+from domain.insights.income import (
+    income_rows,
+    income_streams,
+    median_income,
+    missed_deposits,
+    monthly_income,
+)
 from domain.insights.loans import (
     KINDS,
     SPLIT_PAYMENTS,
@@ -50,6 +57,7 @@ from domain.insights.loans import (
     drawdowns_in,
     per_month,
     repayments_in,
+    rows_of_months,
 )
 from domain.insights.months import month_text, months_in
 from domain.insights.recurring import HISTORY_TOO_SHORT, covers_recurrence, recurrent_rows
@@ -65,6 +73,7 @@ from domain.insights.streams import (
     SEMI_MONTHLY,
     YEARLY,
     Stream,
+    following_expected,
 )
 from domain.transactions import date_of
 
@@ -228,11 +237,7 @@ def _opened_within(
 def _is_seen_to_begin(analysis: Analysis, account_id: str, day: int) -> bool:
     """Whether an account was looked at for long enough before a day to know that something began on it."""
     first = day - DAYS_BEFORE_NEW
-    return first >= analysis.books.since and analysis.is_covered(_account(analysis, account_id), first, day)
-
-
-def _account(analysis: Analysis, account_id: str) -> Account:
-    return next(account for account in analysis.accounts if account.id == account_id)
+    return first >= analysis.books.since and analysis.is_covered(analysis.account(account_id), first, day)
 
 
 def _leverage(analysis: Analysis, currency: str, window: Window) -> Figure:
@@ -262,7 +267,15 @@ def _debt_to_income(analysis: Analysis, currency: str, window: Window) -> Figure
     if income <= 0:
         return unknown(currency, window, NOT_APPLICABLE, "no_income")
     notes = {"loans": _whole(repaid.monthly), "income": _whole(income)}
-    return figure(currency, window, ratio(-repaid.monthly / income), repaid.rows, notes=notes)
+    months = covered_months(analysis, currency, window)
+    repayments = rows_of_months(analysis, repaid.rows, months)
+    rows = group(analysis, (*_median_rows(analysis, currency, window), *repayments)).rows
+    return figure(currency, window, ratio(-repaid.monthly / income), rows, notes=notes)
+
+
+def _median_rows(analysis: Analysis, currency: str, window: Window) -> list[Row]:
+    """The income of the months that I2's median is of."""
+    return [row for month in monthly_income(analysis, currency, window) for row in month.rows]
 
 
 def _residual_income(analysis: Analysis, currency: str, window: Window) -> Figure:
@@ -284,7 +297,8 @@ def _residual_income(analysis: Analysis, currency: str, window: Window) -> Figur
         **dict(zip(("income", "loans", "rent", "other_charges"), parts, strict=True)),
         "residual": rounded(exact),
     }
-    rows = group(analysis, {*repaid, *rent, *charges}).rows
+    obligations = rows_of_months(analysis, {*repaid, *rent, *charges}, months)
+    rows = group(analysis, (*_median_rows(analysis, currency, window), *obligations)).rows
     return figure(currency, window, value, rows, notes={"months": len(months)})
 
 
@@ -336,7 +350,7 @@ def _rent(analysis: Analysis, currency: str, window: Window) -> Figure:
     paid = [(stream, rows) for stream, rows in rents if rows]
     if not paid and _knows_no_recurrence(analysis, currency):
         return unknown(currency, window, INSUFFICIENT_HISTORY, HISTORY_TOO_SHORT)
-    told = [_each_rent(stream, rows) for stream, rows in paid]
+    told = [_each_rent(analysis, stream, rows) for stream, rows in paid]
     certain = [one for one in told if not one["candidate"]]
     is_open = bool(told) and not certain
     value = {
@@ -348,7 +362,8 @@ def _rent(analysis: Analysis, currency: str, window: Window) -> Figure:
     return figure(currency, window, value, group(analysis, (row for _, rows in paid for row in rows)).rows)
 
 
-def _each_rent(stream: Stream, rows: list[Row]) -> dict[str, Any]:
+def _each_rent(analysis: Analysis, stream: Stream, rows: list[Row]) -> dict[str, Any]:
+    at_end = _missed_at_end(analysis, stream)
     return {
         "stream": stream.id,
         "amount": rounded(median(row.amount for row in rows)),
@@ -356,17 +371,41 @@ def _each_rent(stream: Stream, rows: list[Row]) -> dict[str, Any]:
         "count": len(rows),
         "regularity": stream.regularity,
         "due_days": list(stream.due_days),
-        "missed": _missed(stream),
-        "status": stream.status,
+        "missed": _missed_among(analysis, stream) + at_end,
+        "status": stream.status if stream.status == EARLY else (MATURE, MISSED, ENDED)[at_end],
         "candidate": not is_rent_for_certain(stream),
     }
 
 
-def _missed(stream: Stream) -> int:
-    """How many months passed without a payment between two, and those that are missing at the end."""
-    gaps = (later.day - row.day for row, later in zip(stream.rows, stream.rows[1:], strict=False))
-    between = sum(max(0, round(gap / _MONTH) - 1) for gap in gaps)
-    return between + {MISSED: 1, ENDED: 2}.get(stream.status, 0)
+def _missed_among(analysis: Analysis, stream: Stream) -> int:
+    """How many months passed without a payment that stood, from the first row to the last; one at least stood."""
+    stood = [row.day for row in stream.rows if row.id not in analysis.returned]
+    # The first row and the last are no payments where they were returned: their own months are missing too.
+    before = _months_after(stream.first_day, stood[0])
+    after = _months_after(stood[-1], stream.last_day)
+    missing = [
+        *(stood[0] - days for days in before),
+        *(day + days for day, later in pairwise(stood) for days in _months_after(day, later)[:-1]),
+        *(stood[-1] + days for days in after),
+    ]
+    return sum(1 for expected in missing if _is_read_for(analysis, stream, expected))
+
+
+def _months_after(first: int, last: int) -> list[int]:
+    """The days that one month, two and so on are, up to those that lie between two days."""
+    return [rounded(months * _MONTH) for months in range(1, round((last - first) / _MONTH) + 1)]
+
+
+def _missed_at_end(analysis: Analysis, stream: Stream) -> int:
+    """How many of the payments are missing that R3 expects after the last row: one if MISSED, two if ENDED."""
+    late = {MISSED: (stream.next_expected,), ENDED: (stream.next_expected, following_expected(stream))}
+    expected = late.get(stream.status, ())
+    return sum(1 for day in expected if day is not None and _is_read_for(analysis, stream, day))
+
+
+def _is_read_for(analysis: Analysis, stream: Stream, expected: int) -> bool:
+    """Whether it is known what came from an expected day to the end of the tolerance."""
+    return analysis.is_covered(analysis.account(stream.account), expected, expected + stream.tolerance)
 
 
 # Cash and advances
@@ -556,7 +595,8 @@ METRICS: tuple[Metric, ...] = tuple(
                 "Debt to income",
                 RATIO,
                 "Size of K8's monthly mean / I2's median, both of the complete covered months. Not "
-                "applicable where the median is 0; no value without such a month.",
+                "applicable where the median is 0; no value without such a month. Its rows are the income and "
+                "the repayments of these months.",
                 "Algoan `debtToIncome`; formula ours",
                 _debt_to_income,
             ),
@@ -570,7 +610,8 @@ METRICS: tuple[Metric, ...] = tuple(
                 "streams that are not EARLY, come at least twice a month and at most once a year and are "
                 "neither own transfers, loans, rent, cash, cheques, card settlements, gambling nor "
                 "groceries, fuel, restaurants, shopping, tobacco or travel. Each part is rounded apart from "
-                "the sum. No value without a complete covered month, nor (`history_too_short`) as K10.",
+                "the sum. Its rows are those of the complete covered months. No value without such a month, nor "
+                "(`history_too_short`) as K10.",
                 "Algoan `residualIncome`; formula ours",
                 _residual_income,
             ),
@@ -583,9 +624,12 @@ METRICS: tuple[Metric, ...] = tuple(
                 "rent for certain; another is a candidate. What came back counts nowhere. `amount`: of "
                 "those for certain that have not ENDED, the sum of each one's median payment in the window, "
                 "null where there are candidates alone; of each stream `regularity` (R5), `due_days`, "
-                "`total`, `count`, and `missed`: months without a payment between two, and one for status "
-                "MISSED, two for ENDED. 0 where no rent was paid; no value without a covered day, nor "
-                "(`history_too_short`) without rent as K10.",
+                "`total`, `count`, `status` (R3), and `missed`: months without a payment that stood from the "
+                "stream's first row to its last, returned or not, and after that one for status MISSED, two "
+                "for ENDED. What was expected is missing only where the account is covered from that day to "
+                "the end of the tolerance (R4), else it counts as if it had come, to the status too. 0 where "
+                "no rent was paid; no value without a covered day, nor (`history_too_short`) without rent as "
+                "K10.",
                 "label: Kontomatik; formula ours",
                 _rent,
             ),

@@ -274,11 +274,12 @@ METRICS: tuple[Metric, ...] = (
         title="Coverage",
         unit=RATIO,
         definition=(
-            "Per currency. A day is covered if at least one account is covered on it and none is not that had begun: "
-            "an account begins with its first covered day. `coverage`: covered days by the days of the window up to "
-            "the reference day, four decimals, half to even; `uncovered`: the other days as ranges, `first` and `last` "
-            "included, oldest first, each with the reason `before_history`, `gap`, `not_read_yet` or `never_read`. No "
-            "value (`no_history`) without a covered day; the ranges are then a note."
+            "Per currency. A day is covered if at least one account is covered on it and none is not that had begun "
+            "and not ended: an account begins with its first covered day, and one that is deleted at its bank, or "
+            "that the bank shows no more, ends with its last. `coverage`: covered days by the days of the window up "
+            "to the reference day, four decimals, half to even; `uncovered`: the other days as ranges, `first` and "
+            "`last` included, oldest first, each with the reason `before_history`, `gap`, `not_read_yet` or "
+            "`never_read`. No value (`no_history`) without a covered day; the ranges are then a note."
         ),
         source="ours",
         compute=_coverage,

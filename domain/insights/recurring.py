@@ -227,8 +227,9 @@ METRICS: tuple[Metric, ...] = (
         "stream_repartition",
         "Begin and end of streams",
         (
-            "`repartition`: BEGUN where the first day lies after the account's first covered day + the median gap, "
-            "STOPPED where the last day + the median gap < the reference day, BOTH, or NONE. "
+            "`repartition`: BEGUN where the first day lies after the account's first covered day, or the first day of "
+            "the books if that is later, + the median gap, STOPPED where the last day + the median gap < the reference "
+            "day, BOTH, or NONE. "
         ),
         "Algoan",
         lambda stream: {"id": stream.id, "repartition": stream.repartition},

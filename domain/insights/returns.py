@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from domain.insights.books import Row
 
@@ -15,6 +15,7 @@ REJECTIONS = frozenset({"PAYMENT_REJECTION", "CHECK_REJECTION"})
 LETTERS_MIN, DIGITS_MIN = 3, 5
 #: What is said of a payment or of its return, whomever it was to go to. French, English, Spanish, Dutch.
 _OF_PAYMENTS = frozenset(
+    "annulation annule refus refuse extourne contrepassation incident europeen domiciliation "
     "rejet rejete rejetee impaye impayes retour prlv prelevement prelvt sepa virement vir cheque chq carte paiement"
     " recu emis ech echeance provision insuffisante motif ref reference mandat mdt emetteur debit direct"
     " returned unpaid return payment transfer standing order card check reversal core bank"
@@ -33,30 +34,68 @@ def returned_debits(rows: Iterable[Row]) -> dict[bytes, Row]:
     latest first.
     """
     held = sorted(rows, key=lambda row: (row.day, row.id))
+    credits: defaultdict[tuple[str, int], list[Row]] = defaultdict(list)
+    for row in held:
+        if row.amount > 0 and row.has_any(REJECTIONS):
+            credits[row.account, row.amount].append(row)
     debits: defaultdict[tuple[str, int], list[Row]] = defaultdict(list)
     for row in held:
-        if row.amount < 0 and not row.has_any(REJECTIONS):
+        if row.amount < 0 and (row.account, -row.amount) in credits and not row.has_any(REJECTIONS):
             debits[row.account, -row.amount].append(row)
     returned: dict[bytes, Row] = {}
-    for credit in held:
-        if credit.amount > 0 and credit.has_any(REJECTIONS):
-            debit = _debit_of(credit, debits[credit.account, credit.amount], returned)
-            if debit is not None:
-                returned[debit.id] = credit
+    for what, of_amount in credits.items():
+        returned |= _returned(debits[what], of_amount)
     return returned
 
 
-def _debit_of(credit: Row, debits: Iterable[Row], returned: Mapping[bytes, Row]) -> Row | None:
-    near = [debit for debit in debits if 0 <= credit.day - debit.day <= DAYS_MAX and debit.id not in returned]
-    words = _distinctive(credit)
-    named = [debit for debit in near if _same_brand(debit, credit) or words & _distinctive(debit)]
-    if named:
-        return named[-1]
-    return near[0] if len(near) == 1 and not words and not credit.brand else None
+def _returned(debits: Sequence[Row], credits: Iterable[Row]) -> dict[bytes, Row]:
+    """The same of one account and one amount. Both are by day, then by id."""
+    returned: dict[bytes, Row] = {}
+    # What was debited up to a credit's day, all of it and by what it names: the latest is at the end.
+    earlier: list[Row] = []
+    by_name: defaultdict[tuple[str, str], list[Row]] = defaultdict(list)
+    following = iter(debits)
+    debit = next(following, None)
+    for credit in credits:
+        while debit is not None and debit.day <= credit.day:
+            earlier.append(debit)
+            for name in _names(debit):
+                by_name[name].append(debit)
+            debit = next(following, None)
+        names = _names(credit)
+        found = [_latest(by_name[name], credit, returned) for name in names if name in by_name]
+        named = max(
+            (one for one in found if one is not None), key=lambda one: (one.day, one.id), default=None
+        )
+        if named is None and not names:
+            named = _only(earlier, credit, returned)
+        if named is not None:
+            returned[named.id] = credit
+    return returned
 
 
-def _same_brand(one: Row, other: Row) -> bool:
-    return bool(one.brand) and one.brand == other.brand
+def _latest(debits: list[Row], credit: Row, returned: Mapping[bytes, Row]) -> Row | None:
+    """The last of debits that a credit may give back. Those at the end that were given back are taken off."""
+    while debits and debits[-1].id in returned:
+        debits.pop()
+    return debits[-1] if debits and credit.day - debits[-1].day <= DAYS_MAX else None
+
+
+def _only(debits: list[Row], credit: Row, returned: Mapping[bytes, Row]) -> Row | None:
+    """The one of debits that a credit may give back; None where there is another."""
+    last = _latest(debits, credit, returned)
+    if last is None:
+        return None
+    debits.pop()
+    other = _latest(debits, credit, returned)
+    debits.append(last)
+    return last if other is None else None
+
+
+def _names(row: Row) -> set[tuple[str, str]]:
+    """What tells whom a row was to pay: its brand, and its distinctive words."""
+    brand = {("brand", row.brand)} if row.brand else set()
+    return brand | {("word", word) for word in _distinctive(row)}
 
 
 def _distinctive(row: Row) -> set[str]:

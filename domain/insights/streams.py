@@ -10,7 +10,9 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
 from hashlib import blake2b
+from heapq import heappop, heappush
 from itertools import pairwise
+from operator import itemgetter
 from typing import NamedTuple
 
 import msgspec
@@ -55,6 +57,7 @@ __all__ = [
     "WEEKLY",
     "YEARLY",
     "Stream",
+    "following_expected",
     "is_regular",
     "streams_in",
     "varies",
@@ -144,9 +147,10 @@ class _Part(NamedTuple):
     """What tells it from the others of its group: the amount in the middle, or the fixed one."""
 
 
-def streams_in(account: Account, as_of: int) -> tuple[Stream, ...]:
+def streams_in(account: Account, as_of: int, *, since: int = 0) -> tuple[Stream, ...]:
     """All groups of rows up to the reference day, also those that came once; in a fixed order.
 
+    Of rows booked before `since` nothing is known: the books do not hold them.
     Each row that is not of zero is in exactly one. The order is that of direction (credits first), key and cluster.
     """
     groups: defaultdict[tuple[bool, str], list[Row]] = defaultdict(list)
@@ -154,7 +158,7 @@ def streams_in(account: Account, as_of: int) -> tuple[Stream, ...]:
         if row.day <= as_of and row.amount:
             groups[row.amount < 0, _key_of(row)].append(row)
     return tuple(
-        _stream(account, as_of, is_debit, key, part)
+        _stream(account, as_of, since, is_debit, key, part)
         for (is_debit, key), rows in sorted(groups.items())
         for part in sorted(_parts(sorted(rows)), key=lambda part: part.cluster)
     )
@@ -255,22 +259,30 @@ def _is_steady(rhythm: Rhythm) -> bool:
 
 def _chains(rows: Sequence[Row], fixed: Iterable[int]) -> list[list[Row]]:
     """The fixed amounts that are steady; one that goes on where another ends, in its rhythm, is its new price."""
+    by_amount: defaultdict[int, list[Row]] = defaultdict(list)
+    for row in rows:
+        by_amount[row.amount].append(row)
     steady: list[tuple[list[Row], str]] = []
     for amount in fixed:
-        of_amount = [row for row in rows if row.amount == amount]
-        rhythm = _rhythm_of(of_amount)
+        rhythm = _rhythm_of(by_amount[amount])
         if _is_steady(rhythm):
-            steady.append((of_amount, rhythm.cadence))
-    chains: list[tuple[list[Row], str]] = []
+            steady.append((by_amount[amount], rhythm.cadence))
+    chains: list[list[Row]] = []
+    # By cadence and last day the chains that end so, in their order, as places in `chains`.
+    ends: defaultdict[tuple[str, int], list[int]] = defaultdict(list)
     for of_amount, cadence in sorted(steady, key=lambda found: (found[0][0].day, found[0][0].id)):
-        for chain, chain_cadence in chains:
-            shortest, longest = BOUNDS[cadence]
-            if cadence == chain_cadence and shortest <= of_amount[0].day - chain[-1].day <= longest:
-                chain += of_amount
-                break
+        shortest, longest = BOUNDS[cadence]
+        begins = of_amount[0].day
+        last_days = ((cadence, begins - gap) for gap in range(shortest, longest + 1))
+        ending = [ends[last_day] for last_day in last_days if ends.get(last_day)]
+        if ending:
+            place = heappop(min(ending, key=itemgetter(0)))
+            chains[place] += of_amount
         else:
-            chains.append((list(of_amount), cadence))
-    return [chain for chain, _ in chains]
+            place = len(chains)
+            chains.append(list(of_amount))
+        heappush(ends[cadence, of_amount[-1].day], place)
+    return chains
 
 
 def _take_turns(rows: Sequence[Row], chains: Sequence[Sequence[Row]], rhythm: Rhythm) -> bool:
@@ -308,7 +320,15 @@ def status_of(rhythm: Rhythm, days: int, as_of: int) -> str:
     return ENDED if following + rhythm.tolerance < as_of else MISSED
 
 
-def _stream(account: Account, as_of: int, is_debit: bool, key: str, part: _Part) -> Stream:
+def following_expected(stream: Stream) -> int | None:
+    """The day that R3 expects a row on after the next one; None where the cadence is `OTHER`."""
+    rhythm = rhythm_of(sorted({row.day for row in stream.rows}))
+    if rhythm.next_expected is None or rhythm.gap is None:
+        return None
+    return next_after(rhythm.next_expected, rhythm.gap, rhythm.due_days)
+
+
+def _stream(account: Account, as_of: int, since: int, is_debit: bool, key: str, part: _Part) -> Stream:
     rows = tuple(part.rows)
     # Two rows of one day came at once.
     days = list(dict.fromkeys(row.day for row in rows))
@@ -336,7 +356,7 @@ def _stream(account: Account, as_of: int, is_debit: bool, key: str, part: _Part)
         gap_min=min(gaps, default=None),
         gap_max=max(gaps, default=None),
         gap_mean=_hundredths(Fraction(sum(gaps), len(gaps))) if gaps else None,
-        repartition=_repartition(account, days, rhythm, as_of),
+        repartition=_repartition(account, days, rhythm, as_of, since),
         calendar=tuple(_calendar(rows)),
         total=total,
         average=rounded(Fraction(total, len(rows))),
@@ -372,11 +392,11 @@ def _hundredths(value: Fraction) -> str:
     return write(rounded(value * 100), 2)
 
 
-def _repartition(account: Account, days: Sequence[int], rhythm: Rhythm, as_of: int) -> str:
+def _repartition(account: Account, days: Sequence[int], rhythm: Rhythm, as_of: int, since: int) -> str:
     """R6: whether it began after the days that are known did, and stopped before the reference day."""
     if rhythm.gap is None:
         return NONE
-    has_begun = bool(account.covered) and days[0] > account.covered[0][0] + rhythm.gap
+    has_begun = bool(account.covered) and days[0] > max(account.covered[0][0], since) + rhythm.gap
     has_stopped = days[-1] + rhythm.gap < as_of
     match has_begun, has_stopped:
         case True, True:

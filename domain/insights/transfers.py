@@ -51,6 +51,8 @@ class _Side(NamedTuple):
     currency: str
     target: str | None
     """The other account of the consumer that the row names as the other side."""
+    names_outsider: bool
+    """Whether the row names an account as the other side that is not the consumer's, as far as is known."""
 
     @property
     def amount(self) -> tuple[str, int]:
@@ -65,8 +67,9 @@ def transfers_between(accounts: Sequence[Account], as_of: int | None = None) -> 
     """Pair rows of different accounts that are each other's opposite, in one currency, up to `DAYS_MAX` days apart.
 
     Each row is in one pair at most. The strongest evidence goes first: both sides name the other's account, one
-    does, both bear one end-to-end reference, both say that they are transfers. Within one the nearest days go first,
-    then the order of ids; so the order of rows and accounts does not matter. Rows after `as_of` are not looked at.
+    does and the other nobody's, one does and the other an outsider's, both bear one end-to-end reference, both say
+    that they are transfers. Within one the nearest days go first, then the order of ids; so the order of rows and
+    accounts does not matter. Rows after `as_of` are not looked at.
     """
     if sum(bool(account.rows) for account in accounts) < 2:
         return Transfers()
@@ -94,7 +97,8 @@ def _sides(accounts: Sequence[Account], as_of: int | None) -> Iterator[_Side]:
                 # A number that two accounts bear names neither.
                 targets = owners.get(_plain(row.other), set()) if row.other else set()
                 target = next(iter(targets)) if len(targets) == 1 else None
-                yield _Side(row, account.currency, None if target == account.id else target)
+                names_outsider = bool(row.other) and not targets
+                yield _Side(row, account.currency, None if target == account.id else target, names_outsider)
 
 
 def _plain(name: str) -> str:
@@ -116,8 +120,12 @@ def _towards_target(side: _Side) -> Hashable | None:
     return (side.amount, side.target) if side.target else None
 
 
-def _towards_itself(side: _Side) -> Hashable | None:
-    return None if side.target else (side.amount, side.row.account)
+def _names_nobody(side: _Side) -> Hashable | None:
+    return None if side.target or side.names_outsider else (side.amount, side.row.account)
+
+
+def _names_outsider(side: _Side) -> Hashable | None:
+    return (side.amount, side.row.account) if side.names_outsider else None
 
 
 def _with_reference(side: _Side) -> Hashable | None:
@@ -135,8 +143,10 @@ def _with_amount(side: _Side) -> Hashable | None:
 
 _RULES: tuple[tuple[str, _Key, _Key], ...] = (
     (IBAN, _named_out, _named_in),
-    (IBAN, _towards_target, _towards_itself),
-    (IBAN, _towards_itself, _towards_target),
+    (IBAN, _towards_target, _names_nobody),
+    (IBAN, _names_nobody, _towards_target),
+    (IBAN, _towards_target, _names_outsider),
+    (IBAN, _names_outsider, _towards_target),
     (END_TO_END, _with_reference, _with_reference),
     (WORDINGS, _with_wording, _with_wording),
     (LOOK_ALIKE, _with_amount, _with_amount),

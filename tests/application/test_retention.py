@@ -7,18 +7,21 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from application import consumers, data_connections, retention, uploads
 from application.erasure import finish_destructions
+from application.farewell import FAREWELL
 from application.ports import KeyDestroyed
 from application.refusals import Unavailable
 from application.retention import Retention
-from domain import streams
-from domain.consumer import ConsumerErased
-from domain.consumer_account import EXPIRED, AccountClosed, RetentionSet, TransactionsFetched
+from domain import provider, streams
+from domain.consumer import NO_CONNECTION, AccountLinked, ConsumerErased, Evidence
+from domain.consumer_account import EXPIRED, AccountClosed, Open, RetentionSet, TransactionsFetched
 from domain.fact import Erased
 from domain.provider import BUDGET_INSIGHT
 from domain.refusals import NoSuchAccount, NoSuchConsumer, NotFound, NotInStorage
+from tests.application.stories import fetched_once, say, the_banks_connection
 from tests.application.test_uploads import (
     MINUTE,
     a_row,
@@ -158,6 +161,163 @@ async def test_what_banks_and_statements_bring_has_no_end(world: World) -> None:
     before = names_left(world)
     await round_after(world, timedelta(days=20_000))
     assert names_left(world) == before
+
+
+async def test_nothing_but_what_the_storage_brought_has_an_end_whatever_the_log_says(world: World) -> None:
+    """A log may hold facts that nothing of today would write: a bank's account that was stored in, and one that was
+    read from statements, each with an end of its own."""
+    consumer_id, banks = await fetched_once(world)
+    outcome = await uploads.put_account(
+        world.services, world.asks(), consumer_id, a_statement(), rows=[a_row("s1")]
+    )
+    link = AccountLinked(
+        account_id=streams.parse(banks).id,
+        connection_id=NO_CONNECTION,
+        reference=streams.parse(banks).id,
+        evidence=Evidence(kind="none"),
+        source_id=streams.parse(banks).id,
+    )
+    await say(world, streams.consumer(TENANT, consumer_id), link)
+    for stream in (banks, outcome.stream):
+        await say(world, stream, RetentionSet(until=world.clock.now() + 5 * MINUTE))
+    _, account_id = await stored(world, consumer_id)
+    await round_after(world, 11 * MINUTE)
+    assert {type(fact) for fact in await world.facts(account_stream(consumer_id, account_id))} == {Erased}
+    for stream in (banks, outcome.stream):
+        assert isinstance(await world.state(stream), Open)
+        assert not any(isinstance(fact, Erased) for fact in await world.facts(stream))
+    for stream in (banks, outcome.stream):
+        with pytest.raises(NotInStorage):
+            await stored(world, consumer_id, an_upload(streams.parse(stream).id))
+
+
+async def test_no_retention_is_set_of_what_is_read_from_statements(world: World) -> None:
+    consumer_id = await world.consumer()
+    upload = a_statement(retention=10 * MINUTE)
+    outcome = await uploads.put_account(world.services, world.asks(), consumer_id, upload)
+    assert (await world.state(outcome.stream)).until is None
+
+
+# Whoever had a connection
+
+
+async def brought_and_connected(world: World) -> tuple[str, str]:
+    """Somebody who is there through an account of ten minutes, and a bank: consumer and connection."""
+    await world.provider()
+    consumer_id, _ = await stored(world)
+    connection_id = await world.connection(consumer_id)
+    reference = await world.authorise(consumer_id, connection_id)
+    world.bank.account(reference, "1")
+    world.bank.row("1", "r1")
+    assert await world.sync(consumer_id) == "SUCCESS"
+    return consumer_id, connection_id
+
+
+async def delete_connection(world: World, consumer_id: str, connection_id: str) -> None:
+    await data_connections.delete(world.services, world.asks(), consumer_id, connection_id)
+
+
+async def assert_forgotten(world: World, consumer_id: str) -> None:
+    """Nothing is left of them here, nor at the provider."""
+    left = [recorded.name for recorded in world.everything() if not isinstance(recorded.fact, Erased)]
+    assert [name for name in left if not name.startswith(("Credentials", "Provider"))] == ["ConsumerErased.1"]
+    assert await world.read_models.consumer_gone(TENANT, consumer_id)
+    assert await world.keys.announced() == []
+    await world.jobs.close(5.0)
+    assert world.bank.users == {} and await world.secrets.references(FAREWELL) == []
+    assert world.live() == world.rebuilt()
+    before = len(world.log.appends)
+    await Retention(world.services).round()
+    assert len(world.log.appends) == before
+
+
+async def test_a_connection_that_was_deleted_keeps_nobody(any_world: World) -> None:
+    consumer_id, connection_id = await brought_and_connected(any_world)
+    await delete_connection(any_world, consumer_id, connection_id)
+    await round_after(any_world, timedelta())
+    assert await uploads.consumer_of(any_world.services, TENANT, "cust-1") == consumer_id
+    await round_after(any_world, 11 * MINUTE)
+    await assert_forgotten(any_world, consumer_id)
+
+
+@pytest.mark.parametrize("by_request", [False, True])
+async def test_who_stayed_for_a_connection_goes_once_it_is_deleted(
+    any_world: World, by_request: bool
+) -> None:
+    consumer_id, connection_id = await brought_and_connected(any_world)
+    if by_request:
+        await retention.delete_accounts(any_world.services, any_world.asks(), "cust-1", ["acc-1"])
+    await round_after(any_world, 11 * MINUTE)
+    assert await uploads.consumer_of(any_world.services, TENANT, "cust-1") == consumer_id
+    assert len(any_world.bank.users) == 1 and await any_world.secrets.references(FAREWELL) == []
+    await delete_connection(any_world, consumer_id, connection_id)
+    # What is due follows from the log, also in another life.
+    after = any_world.restarted()
+    await round_after(after, timedelta())
+    await assert_forgotten(after, consumer_id)
+
+
+async def test_who_has_another_connection_or_comes_back_stays(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(provider.CATALOGUE, BI, replace(BUDGET_INSIGHT, unique=False))
+    consumer_id, first = await brought_and_connected(world)
+    second = await world.connection(consumer_id)
+    await delete_connection(world, consumer_id, first)
+    await round_after(world, 11 * MINUTE)
+    assert await uploads.consumer_of(world.services, TENANT, "cust-1") == consumer_id
+    await delete_connection(world, consumer_id, second)
+    # Something is brought of them before anybody looks.
+    assert (await stored(world))[0] == consumer_id
+    await round_after(world, timedelta())
+    assert await uploads.consumer_of(world.services, TENANT, "cust-1") == consumer_id
+    third = await world.connection(consumer_id)
+    await round_after(world, 11 * MINUTE)
+    assert await uploads.consumer_of(world.services, TENANT, "cust-1") == consumer_id
+    assert len(world.bank.users) == 1
+    await delete_connection(world, consumer_id, third)
+    await consumers.change(world.services, world.asks(), consumer_id, {"first_name": "Amélie"})
+    await round_after(world, 11 * MINUTE)
+    assert await uploads.consumer_of(world.services, TENANT, "cust-1") == consumer_id
+    assert world.live() == world.rebuilt()
+
+
+async def test_a_key_that_was_not_destroyed_keeps_no_user_at_the_provider(world: World) -> None:
+    consumer_id, connection_id = await brought_and_connected(world)
+    await delete_connection(world, consumer_id, connection_id)
+    world.clock.at += 11 * MINUTE
+    going = Retention(world.services)
+    world.keys.fail_destructions()
+    await going.round()
+    await going.round()
+    await assert_forgotten(world, consumer_id)
+
+
+async def test_an_end_whose_answer_was_lost_is_told_the_provider_by_the_next_round(world: World) -> None:
+    consumer_id, connection_id = await brought_and_connected(world)
+    await delete_connection(world, consumer_id, connection_id)
+    world.clock.at += 11 * MINUTE
+    world.log.after(ConsumerErased, unavailable)
+    going = Retention(world.services)
+    await going.round()
+    await going.round()
+    await assert_forgotten(world, consumer_id)
+
+
+async def test_what_was_prepared_for_an_end_that_did_not_come_is_forgotten(world: World) -> None:
+    consumer_id, connection_id = await brought_and_connected(world)
+    await delete_connection(world, consumer_id, connection_id)
+    of_the_connection = set(await world.secrets.references(FAREWELL))
+    world.clock.at += 11 * MINUTE
+
+    async def another() -> None:
+        await stored(world, upload=an_upload("acc-2"))
+
+    world.log.before(ConsumerErased, another)
+    await Retention(world.services).round()
+    assert await uploads.account_of(world.services, TENANT, consumer_id, "acc-2")
+    assert set(await world.secrets.references(FAREWELL)) <= of_the_connection
+    assert len(world.bank.users) == 1
 
 
 # Crashes and races
@@ -318,6 +478,15 @@ async def test_a_statement_is_not_the_storages_to_delete(world: World) -> None:
     account_id = streams.parse(outcome.stream).id
     with pytest.raises(NotInStorage):
         await retention.delete_accounts(world.services, world.asks(), consumer_id, [account_id])
+
+
+async def test_a_banks_account_that_is_closed_is_not_the_storages_to_delete(world: World) -> None:
+    consumer_id, stream = await fetched_once(world)
+    world.bank.change(the_banks_connection(world), "1", deleted=True)
+    assert await world.sync(consumer_id) == "SUCCESS"
+    with pytest.raises(NotInStorage):
+        await retention.delete_accounts(world.services, world.asks(), consumer_id, [streams.parse(stream).id])
+    assert await world.keys.announced() == []
 
 
 async def test_a_consumer_is_erased_by_the_id_that_was_chosen(any_world: World) -> None:

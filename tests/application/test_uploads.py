@@ -13,14 +13,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from application import consumers, uploads
+from application import consumers, statements, uploads
 from application.erasure import erase_consumer
 from application.execute import Outcome
 from application.ports import LogUnavailable
 from application.refusals import Unavailable
+from application.statement_files import CAMT_053, StatedAccount, Statement, StatementFile
 from application.uploads import STATEMENT, STORAGE, Upload
 from domain import consumer, streams
-from domain.consumer import ConsumerRegistered
+from domain.consumer import AccountLinked, ConsumerRegistered
 from domain.consumer_account import (
     CHECKING,
     AccountDetails,
@@ -41,6 +42,7 @@ from domain.transactions import Transaction
 from projections.accounts import ACCOUNTS, key_of
 from projections.pending import PENDING
 from projections.shown import TRANSACTIONS
+from tests.application.stories import fetched_once, the_banks_connection
 from tests.application.world import MONDAY, TENANT, World, conflict, in_memory, on_disk
 
 MINUTE = timedelta(minutes=1)
@@ -237,6 +239,39 @@ async def test_nothing_is_stored_in_a_banks_account(world: World) -> None:
         await uploads.remove_stored(world.services, world.asks(), consumer_id, account_id, ["x"])
 
 
+@pytest.mark.parametrize("gone", ["deleted", "disabled"])
+async def test_nothing_is_stored_in_a_banks_account_that_is_closed(world: World, gone: str) -> None:
+    consumer_id, stream = await fetched_once(world)
+    account_id = streams.parse(stream).id
+    world.bank.change(the_banks_connection(world), "1", **{gone: True})
+    assert await world.sync(consumer_id) == "SUCCESS"
+    whose, before = (world.services, world.asks(), consumer_id, account_id), world.everything()
+    with pytest.raises(NotInStorage):
+        await stored(world, consumer_id, an_upload(account_id))
+    with pytest.raises(NotInStorage):
+        await uploads.create_stored(*whose, [a_row("x")], currency="EUR", exponent=2, retention=MINUTE)
+    with pytest.raises(NotInStorage):
+        await uploads.edit_stored(*whose, {"r1": lambda row: row})
+    with pytest.raises(NotInStorage):
+        await uploads.remove_stored(*whose, ["r1"])
+    assert world.everything() == before
+
+
+async def test_rows_are_put_into_no_banks_account(world: World) -> None:
+    consumer_id, stream = await fetched_once(world)
+    account_id, before = streams.parse(stream).id, world.everything()
+    for closed in (False, True):
+        if closed:
+            world.bank.change(the_banks_connection(world), "1", deleted=True)
+            assert await world.sync(consumer_id) == "SUCCESS"
+            before = world.everything()
+        with pytest.raises(NotInStorage):
+            await uploads.put_transactions(
+                world.services, world.asks(), consumer_id, account_id, [a_row("x")]
+            )
+        assert world.everything() == before
+
+
 async def test_a_statement_is_a_source_of_the_banks_account_with_its_iban(world: World) -> None:
     consumer_id, _, reference = await world.connected()
     world.bank.account(reference, "1", iban=IBAN)
@@ -389,6 +424,32 @@ async def test_rows_that_are_held_keep_an_account_from_a_currency_with_other_dec
     assert (await world.state(account_stream(consumer_id, account_id))).exponent == 0
 
 
+async def test_what_is_held_keeps_an_account_from_being_said_to_have_other_decimals(world: World) -> None:
+    """An account counts 12.34, or reads so: in a currency without decimals that would be 1234."""
+    await stored(world, upload=an_upload("rows", currency="XXX"))
+    await create(world, a_row("r1", 12_34), account="rows", currency="XXX")
+    reading = BalanceRefreshed(as_of=MONDAY, balance=12_34)
+    await stored(world, upload=an_upload("reading", currency="XXX", reading=reading))
+    before = world.everything()
+    for account in ("rows", "reading"):
+        with pytest.raises(InvalidRequest):
+            await stored(world, upload=an_upload(account, currency="JPY", exponent=0))
+    with pytest.raises(InvalidRequest):
+        await create(world, a_row("r2"), account="reading", currency="JPY", exponent=0)
+    assert world.everything() == before
+    for account in ("rows", "reading"):
+        ids = await stored(world, upload=an_upload(account, currency="EUR"))
+        assert (await world.state(account_stream(*ids))).currency == "EUR"
+
+
+async def test_an_account_that_holds_nothing_takes_a_currency_with_other_decimals(world: World) -> None:
+    await stored(world, upload=an_upload(currency="XXX"))
+    reading = BalanceRefreshed(as_of=MONDAY, balance=500)
+    ids = await stored(world, upload=an_upload(currency="JPY", exponent=0, reading=reading))
+    state = await world.state(account_stream(*ids))
+    assert (state.currency, state.exponent, state.reading) == ("JPY", 0, reading)
+
+
 async def test_what_cannot_be_compared_is_not_recorded(world: World) -> None:
     await stored(world)
     world.read_models.behind_until = world.clock.now() + timedelta(minutes=2)
@@ -439,6 +500,34 @@ async def test_an_unknown_account_is_unknown(world: World) -> None:
         await create(world, a_row("r1"), account="acc-2")
     with pytest.raises(NoSuchAccount):
         await create(world, a_row("r1"), account=world.services.ids.uuid())
+
+
+# What it costs
+
+
+async def test_a_file_of_many_accounts_costs_as_much_for_each(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each link is followed twice: for the account after it, and as the log is read afterwards."""
+    consumer_id, followed, accounts = await world.consumer(), 0, 60
+    apply = consumer.apply
+
+    def counted(state: Any, fact: object) -> Any:
+        nonlocal followed
+        followed += isinstance(fact, AccountLinked)
+        return apply(state, fact)
+
+    monkeypatch.setattr(consumer, "apply", counted)
+    named = [StatedAccount(number=f"{number:05}", bank_id="30006") for number in range(accounts)]
+    file = StatementFile(
+        format=CAMT_053,
+        statements=tuple(
+            Statement(line=number, account=account, currency="EUR") for number, account in enumerate(named)
+        ),
+    )
+    _, effects = await statements.record(world.services, world.asks(), consumer_id, file)
+    assert len({effect.target.account_id for effect in effects}) == accounts
+    assert followed <= 2 * accounts
 
 
 # Laws

@@ -187,6 +187,40 @@ async def test_the_closing_balance_is_the_accounts_unless_it_is_older(
     assert readings == [200_800]
 
 
+async def test_an_older_report_brought_again_books_and_unbooks_nothing(
+    send: Importer, call: Caller, consumer: str, world: World
+) -> None:
+    card, hotel = Row("2026-02-02", "-1.00", "CARD"), Row("2026-02-02", "-9.00", "HOTEL")
+    report = camt(card._replace(status="PDNG"), hotel._replace(status="PDNG"), version="052")
+    await send(report)
+    _, answer = await send(camt(card, opening="5.00", closing="4.00", closing_day="2026-02-28"))
+    before = len(world.log.recorded)
+    assert counts(await send.preview(report)) == [(0, 0, 2)]
+    assert counts((await send(report))[1]) == [(0, 0, 2)]
+    assert len(world.log.recorded) == before
+    account_id = answer["statements"][0]["account"]["account_id"]
+    of_account = f"/v1/consumers/{consumer}/accounts/{account_id}"
+    assert (await call("GET", f"{of_account}/pending"))[1]["total"] == 0
+
+
+async def test_the_last_page_of_a_day_says_its_balance(send: Importer, world: World) -> None:
+    """10.00 - 1.00 = 9.00 are carried over, 9.00 - 4.00 = 5.00 is how the day ends."""
+    first = mt940(Row("2026-03-02", "-1.00"), opening="10.00", closing="9.00", closes="62M")
+    second = mt940(Row("2026-03-02", "-4.00"), opening="9.00", closing="5.00", opens="60M")
+    _, answer = await send(first + second)
+    assert [each["reconciles"] for each in answer["statements"]] == [True, True]
+    facts = [each.fact for each in world.log.recorded]
+    assert [fact.balance for fact in facts if isinstance(fact, BalanceRefreshed)] == [500]
+
+
+async def test_a_file_of_too_many_accounts_is_refused(send: Importer) -> None:
+    many = (mt940(Row("2026-02-02", "-1.00"), account=str(70_000 + index)) for index in range(101))
+    status, refused = await send(b"".join(many))
+    assert (status, refused["code"]) == (400, "STATEMENT_UNREADABLE")
+    # Of a hundred statements with seven lines each.
+    assert refused["details"]["problems"] == [{"code": "too_many_accounts", "line": 701, "column": None}]
+
+
 async def test_a_statement_of_a_connected_account_goes_to_it(
     send: Importer, world: World, consumer: str
 ) -> None:

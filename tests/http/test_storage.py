@@ -24,6 +24,7 @@ from projections.balances import BALANCES
 from projections.banking_accounts import BANKING_ACCOUNTS
 from projections.cashflow import CASHFLOWS
 from projections.ports import Rows
+from tests.application.stories import fetched_once, the_banks_connection
 from tests.application.world import TENANT, World, in_memory
 from tests.http.conftest import Caller, Served
 from tests.http.world import World as HttpWorld
@@ -392,6 +393,74 @@ async def test_what_is_refused_says_why_and_changes_nothing(
     got, answer = await storage.ask(path, body)
     assert (got, answer["code"]) == (status, code)
     assert answer["errors"] and len(world.everything()) == before
+
+
+@pytest.mark.parametrize("closed", [False, True])
+async def test_an_account_of_a_bank_is_not_in_the_storage(
+    storage: Storage, world: World, closed: bool
+) -> None:
+    consumer, stream = await fetched_once(world)
+    if closed:
+        world.bank.change(the_banks_connection(world), "1", deleted=True)
+        assert await world.sync(consumer) == "SUCCESS"
+    account, before = streams.parse(stream).id, world.everything()
+    both = {"insights_consumer_id": consumer, "insights_account_id": account}
+    row, ids = {"insights_transaction_id": "r1"}, {"insights_transaction_ids": ["r1"]}
+    for path, body in [
+        ("accounts/create", {"insights_consumer_id": consumer, "account": {"insights_account_id": account}}),
+        ("accounts/delete", {"insights_consumer_id": consumer, "insights_account_ids": [account]}),
+        ("transactions/create", {**both, "transactions": [{}]}),
+        ("transactions/update", {**both, "transactions": [row]}),
+        ("transactions/replace", {**both, "transactions": [row]}),
+        ("transactions/labels/upsert", {**both, **ids, "labels": {"a": "b"}}),
+        ("transactions/delete", {**both, **ids}),
+    ]:
+        status, answer = await storage.ask(path, body)
+        assert (status, answer["code"]) == (409, "ACCOUNT_NOT_IN_STORAGE"), path
+    assert world.everything() == before
+
+
+async def test_a_currency_with_other_decimals_is_refused_where_amounts_are_held(
+    storage: Storage, world: World
+) -> None:
+    await storage("accounts/create", on_account(insights_account_id="acc-1"))
+    await storage.rows({"insights_transaction_id": "t1", "amount": {"amount": 1234}})
+    await storage("accounts/create", on_account(insights_account_id="acc-2", balances={"balance": 1234}))
+    before = len(world.everything())
+    for account in ("acc-1", "acc-2"):
+        body = on_account(insights_account_id=account, currency="JPY")
+        status, answer = await storage.ask("accounts/create", body)
+        assert (status, answer["code"]) == (400, "VALIDATION_ERROR")
+        assert answer["errors"][0]["location"] == "currency"
+    assert len(world.everything()) == before
+
+
+def on_account(**account: Any) -> dict[str, Any]:
+    return {"insights_consumer_id": "cust-1", "account": account}
+
+
+async def test_a_sign_is_refused_where_the_row_says_which_way_it_went(storage: Storage) -> None:
+    await storage.account()
+    await storage.rows(BAKERY, WAGE, {**WAGE, "insights_transaction_id": "t3", "type": None})
+    before = await storage.listed()
+    minus = {"amount": {"amount": -7}}
+    for row in ("t1", "t2"):
+        body = on(transactions=[{"insights_transaction_id": row, **minus}])
+        status, answer = await storage.ask("transactions/update", body)
+        assert (status, answer["code"]) == (400, "VALIDATION_ERROR")
+        assert answer["errors"][0]["location"] == "transactions"
+    assert await storage.listed() == before
+    # Without a type, or where it is taken away, an amount has its own sign.
+    await storage.rows({"insights_transaction_id": "t3", **minus}, act="update")
+    await storage.rows({"insights_transaction_id": "t2", "type": None, **minus}, act="update")
+    # And one that is held with its own sign loses it to a type.
+    await storage.rows({"insights_transaction_id": "t3", "type": "CREDIT"}, act="update")
+    amounts = {row["insights_transaction_id"]: row for row in await storage.listed()}
+    assert [(amounts[row]["amount"]["amount"], amounts[row]["type"]) for row in ("t1", "t2", "t3")] == [
+        (1250, "DEBIT"),
+        (7, "DEBIT"),
+        (7, "CREDIT"),
+    ]
 
 
 async def test_what_anothers_client_brought_is_unknown(storage: Storage, client: TestClient) -> None:

@@ -252,9 +252,10 @@ def test_covered_are_the_days_that_were_read_and_without_any_reading_those_with_
     read = rows_of(someone(fetched(*rows), reading(5, day=2)))
     assert account_of(read).covered == ((MARCH_1 - 300, MARCH_1 + 2),)
     assert account_of(rows_of(someone(fetched(*rows)))).covered == ((MARCH_1 - 300, MARCH_1),)
-    # Nothing is known of days that are still to come.
+    # Also those after the reference day: balances are walked back over them.
+    assert account_of(read, as_of=MARCH_1 - 50).covered == ((MARCH_1 - 300, MARCH_1 + 2),)
     brought = rows_of(someone(fetched(*rows)))
-    assert account_of(brought, as_of=MARCH_1 - 50).covered == ((MARCH_1 - 300, MARCH_1 - 50),)
+    assert account_of(brought, as_of=MARCH_1 - 50).covered == ((MARCH_1 - 300, MARCH_1),)
     assert account_of(rows_of(someone())).covered == ()
 
 

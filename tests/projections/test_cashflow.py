@@ -10,6 +10,7 @@ import msgspec
 from hypothesis import given
 
 from adapters.read_models.memory import MemoryRows
+from domain.consumer_account import AccountClosed
 from projections import answers
 from projections.accounts import key_of
 from projections.cashflow import CASHFLOWS, MONTHS, Day, days_of
@@ -18,6 +19,7 @@ from tests.projections.examples import (
     ADA,
     CHECKING,
     CONNECTION,
+    MARCH_1,
     SAVINGS,
     TENANT,
     History,
@@ -104,6 +106,54 @@ def test_months_walk_back_from_the_last_reading_and_none_is_left_out() -> None:
     assert flow.computed_at == "2024-03-01 12:00:04"
 
 
+def test_what_is_booked_after_the_reading_comes_on_top_of_it() -> None:
+    """
+    Read on 1 March: 100.00. Of that day -3.00 are in it. -10.00 on 5 March and -77.00 on 2 April are not: at the end of
+    March there are 90.00, at the end of April 13.00. March began with 100.00 + 3.00, as February ended.
+    """
+    history = a_history(
+        fetched(
+            a_row(1, date(2024, 2, 5), 1_00),
+            a_row(2, MARCH_1, -3_00),
+            a_row(3, MARCH, -10_00),
+            a_row(4, date(2024, 4, 2), -77_00),
+        ),
+        reading(100_00),
+    )
+    assert closings(history) == [
+        ("2024-02", "102.00", "103.00"),
+        ("2024-03", "103.00", "90.00"),
+        ("2024-04", "90.00", "13.00"),
+    ]
+
+
+def test_each_account_goes_on_from_its_own_reading() -> None:
+    """
+    50.00 read on 1 February, -20.00 booked on 10 January (in it) and -5.00 on 10 February: 45.00 from then on. And
+    1000.00 read on 1 March, after 1.00 of 20 February: 999.00 before. Together at the ends of January to March:
+    50 + 999, 45 + 1000, 45 + 1000.
+    """
+    history = a_history(
+        fetched(a_row(1, JANUARY, -20_00), a_row(2, date(2024, 2, 10), -5_00)), reading(50_00, day=-29)
+    )
+    history.add(
+        of_account(SAVINGS),
+        discovered("SAVINGS"),
+        fetched(a_row(3, date(2024, 2, 20), 1_00)),
+        reading(1_000_00),
+    )
+    assert closings(history) == [
+        ("2024-01", "1069.00", "1049.00"),
+        ("2024-02", "1049.00", "1045.00"),
+        ("2024-03", "1045.00", "1045.00"),
+    ]
+
+
+def closings(history: History) -> list[tuple[str, str, str]]:
+    months = cashflow_of(history).months
+    return [(month.month, str(month.opening_balance), str(month.closing_balance)) for month in months]
+
+
 def test_a_balance_that_is_not_known_makes_the_balances_null() -> None:
     history = a_history(fetched(a_row(1, MARCH, 5_00)), reading(None))
     assert [(m.opening_balance, m.closing_balance) for m in cashflow_of(history).months] == [(None, None)]
@@ -111,7 +161,8 @@ def test_a_balance_that_is_not_known_makes_the_balances_null() -> None:
     history.add(of_account(), reading(7_00, day=1))
     assert cashflow_of(history).months[0].closing_balance is None
     history.add(of_account(SAVINGS), reading(3_00))
-    assert cashflow_of(history).months[0].closing_balance == Decimal("10.00")
+    # Read on 2 March; the 5.00 of 5 March come on top: 7 + 5 + 3.
+    assert cashflow_of(history).months[0].closing_balance == Decimal("15.00")
 
 
 def test_cards_and_loans_are_left_out() -> None:
@@ -139,7 +190,8 @@ def test_each_currency_has_its_own_figures_the_busiest_first() -> None:
     )
     flow = cashflow_of(history)
     assert (flow.currency, flow.accounts, str(flow.net)) == ("JPY", [SAVINGS], "-1497")
-    assert str(flow.months[-1].closing_balance) == "90000"
+    # Read on 1 March, and 1500 went out on the 5th.
+    assert str(flow.months[-1].closing_balance) == "88500"
     (euros,) = flow.other_currencies
     assert (euros.currency, str(euros.net), euros.from_month) == ("EUR", "5.00", "2024-03")
 
@@ -191,10 +243,33 @@ def test_a_day_whose_rows_are_all_gone_is_no_day_of_the_account() -> None:
 def test_sums_are_exact_beyond_63_bits() -> None:
     biggest = 2**63 - 1
     flow = cashflow_of(
-        a_history(fetched(a_row(1, MARCH, biggest), a_row(2, MARCH, biggest)), reading(-biggest))
+        a_history(fetched(a_row(1, MARCH, biggest), a_row(2, MARCH, biggest)), reading(-biggest, day=9))
     )
     assert flow.net == Decimal(2 * biggest) / 100
     assert flow.months[0].opening_balance == Decimal(-3 * biggest) / 100
+
+
+def test_own_transfers_are_told_also_where_an_account_is_disabled() -> None:
+    """-50.00 went to the own savings on 5 February and came there: told before the savings were disabled, and after,
+    and where both accounts are."""
+    theirs = {"label": "Me", "account_scheme_name": "iban", "account_identification": "FR762"}
+    to_savings = a_row(1, date(2024, 2, 5), -50_00, wording="VIR", fields={"counterparty": theirs})
+    history = a_history(fetched(to_savings, a_row(2, JANUARY, 90_00)), reading(1_00))
+    history.add(
+        of_account(SAVINGS),
+        discovered("SAVINGS", iban="FR762"),
+        fetched(a_row(11, date(2024, 2, 5), 50_00, wording="VIR RECU")),
+        reading(5_00),
+    )
+    told = [("2024-01", "0.00", "0.00"), ("2024-02", "50.00", "-50.00"), ("2024-03", "0.00", "0.00")]
+    assert transferred(history) == told
+    assert transferred(history.add(of_account(SAVINGS), AccountClosed(reason="disabled"))) == told
+    assert transferred(history.add(of_account(), AccountClosed(reason="disabled"))) == told
+
+
+def transferred(history: History) -> list[tuple[str, str, str]]:
+    months = cashflow_of(history).months
+    return [(month.month, str(month.own_transfers_in), str(month.own_transfers_out)) for month in months]
 
 
 @given(histories(steps=40))

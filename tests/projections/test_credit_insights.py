@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapters.read_models.memory import MemoryRows
-from domain.consumer_account import AccountDetails, AccountDetailsChanged
+from domain.consumer_account import AccountClosed, AccountDetails, AccountDetailsChanged
 from domain.insights.analysis import NOT_COUNTED
 from domain.transactions import day_of
 from projections import answers
@@ -191,6 +191,20 @@ def test_an_analysis_needs_twenty_transactions_on_a_checking_account() -> None:
     savings = History().add(of_consumer(), registered())
     savings.add(of_account(SAVINGS), discovered("SAVINGS"), fetched(*told), reading(0))
     assert fitness_of(savings) == ("not_applicable", ["no_checking_account"])
+
+
+def test_an_account_that_is_not_counted_makes_no_analysis_fit() -> None:
+    """Twenty transactions on an account that is disabled, nineteen on another one, and then on none that counts."""
+    told = [a_row(number, MARCH_1 - number, -1_00) for number in range(40)]
+    history = a_history(fetched(*told[:20]), reading(0), AccountClosed(reason="disabled"))
+    assert fitness_of(history) == ("not_applicable", ["no_checking_account"])
+    history.add(of_account(SAVINGS), discovered(), fetched(*told[20:39]), reading(0))
+    assert fitness_of(history) == ("insufficient_history", ["not_enough_transactions"])
+    history.add(of_account(SAVINGS), fetched(told[39]))
+    assert fitness_of(history) == ("ok", [])
+    # What the bank closed was an account all the same.
+    history.add(of_account(SAVINGS), AccountClosed(reason="deleted_at_bank"))
+    assert fitness_of(history) == ("ok", [])
 
 
 def test_that_all_checking_accounts_are_a_business_is_said() -> None:

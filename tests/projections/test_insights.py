@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from datetime import date
 from typing import Any
 
 import msgspec
@@ -16,6 +17,7 @@ from domain.insights.analysis import Analysis
 from domain.insights.catalogue import METRICS, chosen, parameters_of, version_of
 from domain.insights.figures import INSUFFICIENT_HISTORY, NOT_APPLICABLE, OK, Figure, Metric, Window
 from domain.insights.months import window_of
+from domain.transactions import day_of
 from projections import insights, models
 from projections.catch_up import catch_up
 from projections.digest import first_difference
@@ -345,7 +347,75 @@ def test_a_window_that_begins_early_has_the_rows_that_lie_there() -> None:
     assert (figure["value"], figure["n"], figure["window"]["name"]) == (-77, 1, "custom")
 
 
+def test_balances_of_a_day_in_the_past_are_walked_back_from_a_reading_that_came_later() -> None:
+    """
+    Read once, on 1 March: 100.00. Less -7.00 ten days before, the days from 5 to 10 of February ended at 107.00; less
+    -2.00 of 5 February, the four days before ended at 109.00.
+    """
+    history = History().add(of_consumer(), registered())
+    rows = (
+        a_row(1, MARCH_1 - 60, 50_00),
+        a_row(2, MARCH_1 - 25, -2_00),
+        a_row(3, MARCH_1 - 10, -7_00),
+    )
+    history.add(of_account(), discovered(), fetched(*rows), reading(100_00))
+    for figure in answered(rows_of(history), METRICS["B3"], as_of=MARCH_1 - 20, windows=("10d",)):
+        assert [told["balance"] for told in figure["value"]] == [109_00] * 4 + [107_00] * 6
+        assert (figure["value"][-1]["day"], figure["value"][4]["day"]) == ("2024-02-10", "2024-02-05")
+        assert (figure["covered_days"], figure["status"], figure["reason"]) == (10, OK, None)
+
+
+def test_by_value_day_the_rows_that_were_booked_in_the_months_beside_a_window_are_in_it() -> None:
+    """
+    In January 2021 by value day: 1,000.00 that were booked on 31 December 2020, less 5.00; not what was booked on 31
+    January for 1 February. The books begin a month before the window.
+    """
+    first, last = day_of(date(2021, 1, 1)), day_of(date(2021, 1, 31))
+    history = a_history().add(
+        of_account(),
+        fetched(
+            a_row(1_001, first - 1, 1_000_00, value_on=first),
+            a_row(1_002, first + 14, -5_00),
+            a_row(1_003, last, -3_00, value_on=last + 1),
+            # The furthest that is still found.
+            a_row(1_004, first - 31, -1, value_on=first),
+        ),
+    )
+    (figure,) = answered(rows_of(history), METRICS["C1"], windows=(Window(first, last),), date_basis="value")
+    assert (figure["value"]["inflow"], figure["value"]["outflow"]) == (1_000_00, -5_01)
+    (figure,) = answered(rows_of(history), METRICS["C1"], windows=(Window(first, last),))
+    assert (figure["value"]["inflow"], figure["value"]["outflow"]) == (0, -8_00)
+
+
+def test_the_books_begin_where_the_calendar_does_at_the_earliest() -> None:
+    year_1 = day_of(date(1, 1, 1))
+    for basis in ("booking", "value"):
+        asked = Question(windows=(Window(year_1, year_1 + 5),), date_basis=basis)
+        assert insights.begins_on(asked, MARCH_1) == year_1
+
+
 # Evidence
+
+
+def test_by_value_day_a_row_that_was_booked_later_is_not_counted_and_it_is_said_why() -> None:
+    """As of 1 March: -6.00 was booked the day after for the day before; -4.00 is booked, and for the day after."""
+    history = a_history().add(
+        of_account(),
+        fetched(
+            a_row(501, MARCH_1 + 1, -6_00, value_on=MARCH_1 - 1),
+            a_row(502, MARCH_1, -4_00, value_on=MARCH_1 + 1),
+        ),
+    )
+    asked = {"windows": (Window(MARCH_1 - 1, MARCH_1 + 1),)}
+
+    def told(**more: Any) -> list[tuple[int, str]]:
+        view = look(rows_of(history), TENANT, ADA, Question(**asked, **more))
+        assert view is not None
+        (found,) = evidence_of(SPENT, view, not_counted=True).figures
+        return [(row.amount, row.reason) for row in found.not_counted or ()]
+
+    assert told(date_basis="value") == [(-4_00, "after_as_of"), (-6_00, "after_as_of")]
+    assert told() == [(-6_00, "after_as_of")]
 
 
 def test_evidence_has_each_row_of_the_days_once() -> None:

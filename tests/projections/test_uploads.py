@@ -28,11 +28,12 @@ from domain.consumer_account import (
     AccountDiscovered,
     RetentionSet,
 )
-from domain.data_connection import ConnectionRequested
+from domain.data_connection import ConnectionDeleted, ConnectionRequested
 from projections import uploads
 from projections.accounts import ACCOUNTS
 from projections.catch_up import catch_up
 from projections.digest import digest, first_difference
+from projections.erasure import stream_of
 from projections.models import ALL_TABLES
 from projections.ports import Rows
 from projections.uploads import BROUGHT, EXPIRIES, STORED, Stored
@@ -178,7 +179,27 @@ def test_nothing_is_left_of_an_account_whose_time_is_up() -> None:
         left = {table.name for table in ALL_TABLES if list(rows.scan(table))}
         assert left == {"brought_consumers", "consumers", "observed", "cashflows"} | _documents_of_nobody(
             rows
-        )
+        ) | {"expiries"}
+        assert list(rows.scan(EXPIRIES)) == [(uploads.AT_ONCE, TENANT, ADA, "")]
+
+
+def test_of_whom_nothing_is_left_they_are_due_until_something_is_there_again() -> None:
+    history = History().add(of_consumer(), brought()).add(of_account(), stored(), until(10))
+    another, due = of_connection("00000002-0000-0000-0000-00000000000b"), []
+    for stream, fact in (
+        (of_connection(), ConnectionRequested(provider="budget_insight", data_types=ALL)),
+        (of_account(), AccountClosed(reason=EXPIRED)),
+        (of_connection(), ConnectionDeleted()),
+        (of_account(SAVINGS), stored()),
+        (of_account(SAVINGS), AccountClosed(reason=DELETED)),
+        (another, ConnectionRequested(provider="budget_insight", data_types=ALL)),
+        (another, ConnectionDeleted()),
+        (of_consumer(), ConsumerDetailsChanged(details=Details(name="Ada"))),
+    ):
+        history.add(stream, fact)
+        due.append(uploads.expiries_due(rows_of(history), NOON))
+    now = [(TENANT, ADA)]
+    assert due == [[], [], now, [], now, [], now, []]
 
 
 def _documents_of_nobody(rows: Rows) -> set[str]:
@@ -272,7 +293,17 @@ def test_each_account_that_is_kept_for_a_time_stands_once_among_those_that_end(s
     rows = rows_of(history)
     ending = {(row.tenant, row.consumer, row.account): row.until for row in rows.scan(EXPIRIES)}
     kept: list[Stored] = [row for row in rows.scan(STORED) if row.until is not None]
-    assert ending == {row[:3]: row.until for row in kept}
-    assert len(list(rows.scan(EXPIRIES))) == len(kept)
+    over = {key for key, until in ending.items() if until == uploads.AT_ONCE}
+    assert ending == {row[:3]: row.until for row in kept} | dict.fromkeys(over, uploads.AT_ONCE)
+    # A consumer stands there themselves once the last of their accounts is closed.
+    closed = {
+        stream_of(recorded.stream).consumer
+        for recorded in history.recorded
+        if isinstance(recorded.fact, AccountClosed)
+    }
+    left = {row.consumer for row in rows.scan(ACCOUNTS)}
+    alone = {row.consumer for row in rows.scan(BROUGHT) if row.only}
+    assert over == {(TENANT, consumer, "") for consumer in alone & closed - left}
+    assert len(list(rows.scan(EXPIRIES))) == len(kept) + len(over)
     accounts = {row[:3] for row in rows.scan(ACCOUNTS)}
     assert accounts == {row[:3] for row in rows.scan(STORED)}

@@ -91,6 +91,7 @@ def test_camt_statuses_decide_what_is_pending_and_what_is_left_out() -> None:
         (">1.00<", ">1.00x<", "amount_unreadable"),
         (">1.00<", ">NaN<", "amount_unreadable"),
         (">1.00<", f">{'9' * 30}<", "amount_unreadable"),
+        (">1.00<", ">-1.00<", "amount_unreadable"),
         (">1.00<", "><", "amount_missing"),
         ("DBIT", "DEBIT", "sign_unreadable"),
         ('<Ntry><Amt Ccy="EUR">', '<Ntry><Amt Ccy="USD">', "currency_mismatch"),
@@ -102,6 +103,16 @@ def test_a_broken_camt_entry_says_what_and_where(before: str, after: str, code: 
     second = f"<Ntry>{second}"
     assert before in second
     assert problems((first + second.replace(before, after)).encode()) == [(code, 7)]
+
+
+def test_the_amounts_of_camt_have_no_sign_of_their_own() -> None:
+    """Their schema begins at 0; a 0 may be written any way, and a plus says nothing."""
+    content = camt(Row("2026-03-02", "-1.00"), opening="5.00")
+    for written, amount in {b"+1.00": "-1.00", b"-0.00": "0"}.items():
+        assert entry(read(content.replace(b">1.00<", b">%b<" % written))).amount == Decimal(amount)
+    file = read(content.replace(b">5.00<", b">-5.00<"))
+    assert file.statements[0].opening is None
+    assert [(note.code, note.line) for note in file.notes] == [("balance_unreadable", 6)]
 
 
 def test_a_camt_statement_without_account_or_currency_says_so() -> None:
@@ -233,6 +244,35 @@ def test_rows_of_mt942_are_pending() -> None:
     file = read(content.encode())
     assert (file.format, file.statements[0].currency, entry(file).pending) == ("MT942", "EUR", True)
     assert file.statements[0].interim
+
+
+def test_a_message_with_an_opening_balance_is_a_statement_whatever_else_it_has() -> None:
+    content = mt940(Row("2026-03-02", "-1.00"), closing="-1.00").replace(b":60F:", b":34F:EUR0,\r\n:60F:")
+    file = read(content)
+    assert (file.format, file.statements[0].interim, entry(file).pending) == ("MT940", False, False)
+
+
+INTERIM_FIELDS = ":34F:EURD0,\n:13D:2603031200+0100\n"
+INTERIM_HEADER = "{1:F01BANKDEFFXXXX0000000000}{2:O9421200260303BANKDEFFXXXX}{4:\n"
+STATEMENT_HEADER = "{1:F01BANKDEFFXXXX0000000000}{2:O9401200260303BANKDEFFXXXX}{4:\n"
+
+
+@pytest.mark.parametrize(
+    ("header", "fields"), [("", INTERIM_FIELDS), (INTERIM_HEADER, ":34F:EUR0,\n"), (INTERIM_HEADER, "")]
+)
+@pytest.mark.parametrize("is_first", [True, False])
+def test_each_message_says_for_itself_whether_its_day_is_over(
+    header: str, fields: str, is_first: bool
+) -> None:
+    """An MT940 and an MT942 in one file, in either order."""
+    currency = "" if fields else "EUR"
+    interim = f"{header}:20:X\n:25:{IBAN}{currency}\n:28C:1/1\n{fields}:61:2603030303D5,00NTRFNONREF\n:86:EXPECTED\n-\n"
+    booked = STATEMENT_HEADER + mt940(Row("2026-03-02", "-1.00"), closing="-1.00").decode()
+    file = read((interim + booked if is_first else booked + interim).encode())
+    assert (file.format, file.problems) == ("MT940", ())
+    said = [(each.interim, [row.pending for row in each.entries]) for each in file.statements]
+    assert sorted(said) == [(False, [False]), (True, [True])]
+    assert said[0][0] is is_first
 
 
 def test_an_account_may_have_its_bank_and_its_currency_beside_it() -> None:

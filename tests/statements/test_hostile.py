@@ -154,6 +154,35 @@ def test_statements_and_rows_are_bounded(monkeypatch: pytest.MonkeyPatch) -> Non
     assert code_of(mt940() + mt940()) == "too_many_statements"
 
 
+def test_accounts_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each is looked for on its own where the file is recorded. One in two currencies is two; one in many statements,
+    whatever else these say of it, is one."""
+    assert limits.ACCOUNTS_MAX == 100
+    monkeypatch.setattr(limits, "ACCOUNTS_MAX", 2)
+    with pytest.raises(StatementUnreadable) as refused:
+        read(b"".join(mt940(Row("2026-03-02", "1.00"), account=f"7000{index}") for index in range(3)))
+    # Each of the statements before has seven lines.
+    assert (refused.value.problem.code, refused.value.problem.line) == ("too_many_accounts", 15)
+    one = mt940(Row("2026-03-02", "1.00"))
+    assert code_of(one + one.replace(b"EUR", b"USD") + one.replace(b"EUR", b"GBP")) == "too_many_accounts"
+    assert code_of(one * 3 + one.replace(b"EUR", b"USD")) is None
+    many = [f"7000{index}" for index in range(3)]
+    assert code_of(together("<STMTTRNRS>", *(ofx(account=number) for number in many))) == "too_many_accounts"
+    assert code_of(together("<STMTTRNRS>", *(ofx(account="70001") for _ in many))) is None
+    ibans = [camt(iban=number) for number in many]
+    assert code_of(together("<Stmt>", *ibans)) == "too_many_accounts"
+    named = [ibans[0].replace(b"<Ccy>", b"<Nm>%d</Nm><Ccy>" % index) for index in range(3)]
+    assert code_of(together("<Stmt>", *named)) is None
+
+
+def together(tag: str, *files: bytes) -> bytes:
+    """The elements of that name of several files in one."""
+    first, *others = (content.decode() for content in files)
+    end = tag.replace("<", "</")
+    more = "".join(other[other.index(tag) : other.index(end) + len(end)] for other in others)
+    return first.replace(end, end + more, 1).encode()
+
+
 HEAD = b":20:x\n:25:DE89370400440532013000\n:60F:C260301EUR1,\n"
 
 

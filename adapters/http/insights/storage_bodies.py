@@ -26,6 +26,7 @@ from domain.consumer_account import (
     Owner,
 )
 from domain.money import MINOR_MAX, NO_CURRENCY, exponent_of
+from domain.refusals import InvalidRequest
 from domain.row_details import CANCELED, FAILED, PENDING, PROCESSED, UNKNOWN
 from domain.transactions import Transaction, date_of, day_of
 from projections.reports.listing import (
@@ -50,6 +51,7 @@ DAYS = 62
 KINDS = {"DEFAULT": CHECKING, "SAVING": SAVINGS, "CREDITCARD": CREDIT_CARD, "DEPOT": UNKNOWN_KIND}
 _METHODS = {"DIRECT_DEBIT": "order", "TRANSFER": "transfer", "INSTANT": "transfer"}
 _EPOCH = date(1970, 1, 1)
+SIGNED = "an amount has no sign where type says which way it went"
 
 NewId = Annotated[str, text(128, 1)]
 Currency = Annotated[str, StringConstraints(pattern="^[A-Z]{3}$")]
@@ -228,7 +230,7 @@ class TransactionBody(Body):
     @model_validator(mode="after")
     def _unsigned(self) -> TransactionBody:
         if self.type is not None and self.amount is not None and self.amount.amount < 0:
-            raise ValueError("an amount has no sign where type says which way it went")
+            raise ValueError(SIGNED)
         return self
 
 
@@ -373,15 +375,22 @@ def stated_by(row: Transaction) -> dict[str, Any]:
 
 
 def updated(body: TransactionBody, row: Transaction, now: datetime) -> Transaction:
-    """A row with what a body states in place of what it was, and all else as it was."""
+    """A row with what a body states in place of what it was, and all else as it was.
+
+    Raises:
+        InvalidRequest: the amount has a sign, and the row a type that says which way it went.
+    """
     change = stated(body)
     said = {**stated_by(row), **change}
-    if said.get("type") is None and "amount" not in change:
+    has_type, is_negative = said.get("type") is not None, (said["amount"] or 0) < 0
+    if not has_type and "amount" not in change:
         # Nothing else says any more which way it went.
         said["amount"] = row.amount
-    elif said.get("type") is not None and said["amount"] is not None:
+    elif has_type and is_negative and "amount" in change:
+        raise InvalidRequest("The body is not valid.", transactions=[SIGNED])
+    elif has_type and is_negative:
         # Its own sign said so until now.
-        said["amount"] = abs(said["amount"])
+        said["amount"] = -said["amount"]
     return row_of(row.reference, said, now)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from domain.consumer_account import DELETED_AT_BANK, NOT_SHOWN
 from domain.insights.analysis import Analysis
 from domain.insights.balances import METRICS
 from domain.insights.figures import INSUFFICIENT_HISTORY, NOT_APPLICABLE, OK
@@ -413,6 +414,44 @@ def test_together_one_account_without_a_balance_leaves_nothing_to_tell():
     found = told("B5", current(), blind)
     assert found["a"].value["minimum"] == -2000
     assert (found["EUR"].value, found["EUR"].reason) == (None, "no_balance")
+
+
+def closed(reason=DELETED_AT_BANK, **more):
+    """Held 10.00 from the 3rd to the 6th, and is read no more."""
+    given = {"readings": [("2024-01-06", 1000)], "covered": ("2024-01-03", "2024-01-06"), **more}
+    return account("b", closed=reason, **given)
+
+
+@pytest.mark.parametrize("reason", [DELETED_AT_BANK, NOT_SHOWN])
+def test_together_an_account_that_is_gone_at_its_bank_counts_to_its_last_covered_day(reason):
+    # From the 3rd to the 6th 10.00 more than the first account; then as much as that.
+    figure = told("B3", current(), closed(reason))["EUR"]
+    assert [one["balance"] for one in figure.value] == [one + 1000 for one in EODS[2:6]] + EODS[6:]
+    assert (figure.value[0]["day"], figure.covered_days, figure.reason) == ("2024-01-03", 12, None)
+    # Alone there is nothing after the 6th, whatever was read later.
+    for readings in ([("2024-01-06", 1000)], [("2024-01-06", 1000), ("2024-01-09", 0)]):
+        alone = told("B3", closed(reason, readings=readings))["EUR"]
+        assert [one["day"][-2:] for one in alone.value] == ["03", "04", "05", "06"]
+
+
+def test_together_an_account_that_is_gone_at_its_bank_is_nothing_to_what_comes_later():
+    # In the second week: the three days of -20.00 on the 7th and before are over; no limit is added, and none is missing.
+    second = {"within": window("2024-01-08", "2024-01-14")}
+    for gone in (closed(limit=500), closed(), closed(readings=())):
+        figure = told("B9", current(limit=400), gone, **second)["EUR"]
+        assert (figure.value, figure.reason) == ({"arranged": 0, "hard": 0}, None)
+        assert (figure.covered_days, figure.notes) == (7, {"limit_assumed": False})
+
+
+def test_together_an_account_that_is_gone_at_its_bank_without_a_balance_hides_its_days_alone():
+    # Covered from the 3rd to the 6th, never read.
+    figure = told("B3", current(), closed(readings=()))["EUR"]
+    assert [one["balance"] for one in figure.value] == EODS[6:]
+    assert figure.reason == "no_balance"
+    # One that was never covered neither is known on any day nor hides one.
+    figure = told("B3", current(), closed(readings=(), covered=()))["EUR"]
+    assert [one["balance"] for one in figure.value] == EODS
+    assert told("B3", closed(readings=(), covered=()))["EUR"].reason == "no_history"
 
 
 def test_accounts_that_are_not_looked_at_count_nowhere():

@@ -6,6 +6,7 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
+from domain.consumer_account import DELETED_AT_BANK
 from domain.insights import balances, cashflow, quality
 from domain.insights.analysis import Analysis
 from domain.insights.coverage import covered_together, days_in, uncovered
@@ -151,6 +152,19 @@ def test_together_is_the_sum_on_days_that_both_are_known(one, other, window):
 
 
 @given(accounts("a"), accounts("b"), windows)
+def test_together_with_one_that_ended_is_the_sum_up_to_its_end_and_then_what_the_other_has(
+    one, other, window
+):
+    ended = msgspec.structs.replace(other, closed=DELETED_AT_BANK)
+    found = list(balances.METRICS[2].compute(looked_at(one, ended), window))
+    first, second, both = (
+        {day(end["day"]): end["balance"] for end in of(found, name).value or []} for name in ("a", "b", None)
+    )
+    last = other.covered[-1][1]
+    assert both == {on: held + second.get(on, 0) for on, held in first.items() if on > last or on in second}
+
+
+@given(accounts("a"), accounts("b"), windows)
 def test_a_value_is_missing_only_with_a_reason_and_counts_what_it_names(one, other, window):
     for id, figures in told(looked_at(one, other), window).items():
         for figure in figures:
@@ -180,15 +194,15 @@ def test_months_of_all_metrics_are_those_of_the_window(one, window):
             assert [month["month"] for month in value["months"]] == expected
 
 
-@given(st.lists(ranges, min_size=1, max_size=3), windows)
-def test_covered_days_are_those_of_every_account_that_had_begun(covered, window):
-    held = [account(str(place), covered=spans) for place, spans in enumerate(covered)]
+@given(st.lists(st.tuples(ranges, st.sampled_from([None, DELETED_AT_BANK])), min_size=1, max_size=3), windows)
+def test_covered_days_are_those_of_every_account_that_had_begun_and_not_ended(told, window):
+    held = [account(str(place), covered=spans, closed=closed) for place, (spans, closed) in enumerate(told)]
     since = FIRST + 5
     found = covered_together(held, since)
 
     def counts(on):
-        begun = [spans for spans in covered if spans[0][0] <= on]
-        return on >= since and bool(begun) and all(any(a <= on <= b for a, b in spans) for spans in begun)
+        there = [spans for spans, closed in told if spans[0][0] <= on and not (closed and spans[-1][1] < on)]
+        return on >= since and bool(there) and all(any(a <= on <= b for a, b in spans) for spans in there)
 
     expected = [on for on in range(window.first, window.last + 1) if counts(on)]
     assert days_in(found, window.first, window.last) == len(expected)

@@ -68,6 +68,24 @@ def month(name, days, inflow, outflow, *, partial=False):
     }
 
 
+# By value day
+
+
+def test_what_is_booked_after_the_reference_day_counts_on_no_day():
+    # As of 20 March: 70.00 were booked on the 21st for the 19th; -8.00 on the 20th for the 21st; -9.00 on the 20th for
+    # the 19th. By value day only the last of them counts: 2600.00 and -1400.00 - 9.00.
+    rows = [
+        *ROWS,
+        row("2024-03-21", 7_000, value="2024-03-19"),
+        row("2024-03-20", -800, value="2024-03-21"),
+        row("2024-03-20", -900, value="2024-03-19"),
+    ]
+    found = value("C1", current(rows), date_basis="value")
+    assert (found["inflow"], found["outflow"]) == (260_000, -140_900)
+    found = value("C1", current(rows))
+    assert (found["inflow"], found["outflow"]) == (260_000, -141_700)
+
+
 # In, out, and what is left
 
 
@@ -250,6 +268,21 @@ def test_c6_tells_two_six_and_twelve_months_apart():
         (6, 600, 100),
         (12, 1_200, 100),
     ]
+
+
+def test_c6_names_the_rows_of_the_months_that_count():
+    # One on the 5th of each of twelve months; December to the following April are covered, and April from the 10th on:
+    # December to March and May and June count, six rows.
+    months = [f"2023-{number:02d}-05" for number in range(7, 13)]
+    months += [f"2024-{number:02d}-05" for number in range(1, 7)]
+    covered = [("2023-12-01", "2024-04-02"), ("2024-04-10", "2024-07-10")]
+    one = current([row(day, 100, id=day) for day in months], covered=covered)
+    figure = told("C6", one, as_of="2024-07-10")["EUR"]
+    assert (figure.value["twelve_months"]["months"], figure.value["twelve_months"]["net"]) == (6, 600)
+    assert [id.decode()[:7] for id in figure.rows] == [
+        "2023-12", "2024-01", "2024-02", "2024-03", "2024-05", "2024-06",
+    ]  # fmt: skip
+    assert figure.n == 6
 
 
 def test_c6_of_months_that_are_not_covered_there_is_none():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from time import process_time
 from typing import Any
 
 from hypothesis import given
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from domain.insights.analysis import Analysis
 from domain.insights.books import Account, Row
 from domain.insights.figures import INSUFFICIENT_HISTORY, NOT_APPLICABLE, OK, Figure
-from domain.insights.incidents import heavy_failures_in, is_direct_debit, rejections_in
+from domain.insights.incidents import heavy_failures_in, is_direct_debit, nsf_fees_in, rejections_in
 from domain.insights.obligations import METRICS
 from tests.domain.insights.books_of import account, books, row, window
 
@@ -121,6 +122,28 @@ def test_k3_a_fee_that_is_paid_back_after_the_window_was_not_paid_back_in_it():
     ]
     assert figure("K3", rows, window("2024-01-01", "2024-01-12")).value["count"] == 1
     assert figure("K3", rows, window("2024-01-01", "2024-01-31")).value["count"] == 0
+
+
+def test_k3_many_fees_take_no_long():
+    # 12,000 fees of 1,000 amounts over 300 days, and as many credits that pay back every second one, a day later: the
+    # others are of an amount that no fee has.
+    first = YEAR.first
+    fees = [
+        row(first + place % 300, -1000 - place % 1000, "FRAIS", "FEES_PAYMENT_REJECTION")
+        for place in range(12_000)
+    ]
+    credits = [
+        row(
+            first + 1 + place % 300, 1000 + place % 1000 + 5000 * (place % 2), "REMBOURSEMENT", "FEE_REVERSAL"
+        )
+        for place in range(12_000)
+    ]
+    made = account("a", [*fees, *credits], covered=COVERED)
+    analysis = Analysis(books(made, as_of=YEAR.last))
+    before = process_time()
+    charged, reversed_ = nsf_fees_in(analysis, "EUR", YEAR)
+    assert process_time() - before < 1.5
+    assert (charged.count, reversed_.count) == (12_000, 6_000)
 
 
 def test_k3_a_fee_may_be_paid_back_on_its_day_but_not_before():

@@ -292,6 +292,44 @@ def test_a_month_that_is_not_known_ends_a_run():
     assert found.value == {"longest": 3, "current": 3, "months_available": 5}
 
 
+def test_longevity_tells_from_which_day_on_it_looked():
+    """The books begin on 1 March: of January to June four months are left, though all six are covered."""
+    analysis = Analysis(books(held(wages(*[1] * 6)), as_of="2024-06-30", since="2024-03-01"))
+    (found,) = BY_ID["I5"].compute(analysis, HALF_YEAR)
+    assert found.value == {"longest": 4, "current": 4, "months_available": 4}
+    assert found.notes == {"since": "2024-03-01"}
+
+
+# By value day
+
+
+def test_what_is_booked_after_the_reference_day_is_no_income_yet():
+    """
+    As of 30 June, by value day: a wage of 3,000.00 was booked on 2 July for 30 June, and 1,000.00 from the own savings
+    on 1 July for 30 June. Nothing has come in but 20.00, all of it from one side.
+    """
+    rows = [
+        row("2024-06-10", 2_000, "VIR BETA"),
+        row("2024-07-02", 300_000, "VIR SALAIRE", "WAGE", value="2024-06-30"),
+        row("2024-07-01", 100_000, "VIR RECU", value="2024-06-30", other=SAVINGS),
+    ]
+    own = account(
+        "s",
+        [row("2024-07-01", -100_000, "VIR", value="2024-06-29", other="FR76CURRENT")],
+        covered=COVERED,
+        kind="SAVINGS",
+        iban=SAVINGS,
+    )
+    current = held(rows, iban="FR76CURRENT")
+    june = window("2024-06-01", "2024-06-30")
+    (income,) = figures("I1", current, own, over=june, date_basis="value")
+    assert (income.value["income"], income.value["apart"]) == (2_000, NOTHING_APART)
+    (share,) = figures("I6", current, own, over=june, date_basis="value")
+    assert (share.value, share.notes["amount"]) == ("1.0000", 2_000)
+    (nothing,) = figures("I6", held(rows[1:]), over=june, date_basis="value")
+    assert (nothing.value, nothing.reason) == (None, "no_income")
+
+
 # I6, I7
 
 
@@ -337,6 +375,21 @@ def test_a_missed_deposit_by_hand():
 @pytest.mark.parametrize(("as_of", "missed"), [("2024-05-04", 0), ("2024-05-05", 1)])
 def test_a_deposit_is_missed_when_its_tolerance_is_over(as_of, missed):
     assert len(figure("I8", held(wages(100, 100, 100)), as_of=as_of).value) == missed
+
+
+@pytest.mark.parametrize(
+    ("covered", "missed"),
+    [
+        ([("2024-01-01", "2024-05-03")], 0),
+        ([("2024-01-01", "2024-05-04")], 1),
+        # It may have come on the first of May.
+        ([("2024-01-01", "2024-04-30"), ("2024-05-02", "2024-06-30")], 0),
+    ],
+)
+def test_a_deposit_is_missed_on_days_that_were_read_alone(covered, missed):
+    """Expected on 28 April, with a tolerance of six days, so by 4 May. The other account was read all the time."""
+    other = account("b", covered=COVERED)
+    assert len(figure("I8", held(wages(100, 100, 100), covered=covered), other).value) == missed
 
 
 def test_what_comes_on_the_day_after_its_tolerance_is_not_missed():

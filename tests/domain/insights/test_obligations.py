@@ -185,7 +185,8 @@ def test_k11_has_a_reason_for_having_no_value():
 
 
 def test_k12_takes_loans_rent_and_other_charges_from_income():
-    # 2,000.00 - 300.00 - 600.00 - 60.00 = 1,040.00. Groceries and cash every month are no charges.
+    # 2,000.00 - 300.00 - 600.00 - 60.00 = 1,040.00. Groceries and cash every month are no charges. Made of six wages, six
+    # repayments, six rents and six bills: 24 rows.
     found = figure(
         "K12",
         [
@@ -204,7 +205,24 @@ def test_k12_takes_loans_rent_and_other_charges_from_income():
         "other_charges": -6000,
         "residual": 104000,
     }
-    assert found.n == 18
+    assert found.n == 24
+
+
+def test_k11_and_k12_are_made_of_the_rows_of_complete_covered_months():
+    # Given that January is covered from the 10th on: its wage, its loan, its rent and its bill count nowhere. From
+    # February to June five wages of 2,000.00 and five repayments of 300.00 (10 rows): 300 / 2,000; and with five rents of
+    # 600.00 and five bills of 60.00 (20 rows) 2,000 - 300 - 600 - 60 = 1,040.00.
+    rows = [*WAGE, *LOAN, *RENT, *POWER]
+    made = account("a", rows, covered=("2024-01-10", "2024-06-30"))
+    counted = {row.id: row for row in made.rows if row.day >= day("2024-02-01")}
+    (ratio,) = figures("K11", made)
+    assert (ratio.value, ratio.n) == ("0.1500", 10)
+    assert set(ratio.rows) == {
+        id for id, row in counted.items() if row.has_any(frozenset({"WAGE", "LOAN_REPAYMENT_PERSONAL"}))
+    }
+    (residual,) = figures("K12", made)
+    assert (residual.value["residual"], residual.n, residual.notes) == (104000, 20, {"months": 5})
+    assert set(residual.rows) == set(counted)
 
 
 def test_k12_a_loan_is_no_other_charge_though_its_stream_has_no_label():
@@ -241,6 +259,58 @@ def test_k13_counts_the_months_without_a_payment():
     # Nothing was paid in April: the gap from 3 March to 3 May is of two months.
     found = figure("K13", monthly(3, -60000, "VIR LOYER AGENCE", "RENT", months=(1, 2, 3, 5, 6)))
     assert found.value["missed"] == 1
+
+
+def test_k13_a_month_whose_rent_came_back_is_missed():
+    # Seven of 600.00 from January to July. Where that of April came back, two that stood are two months apart: one is
+    # missed. Where the first one came back, or the last two, nothing was paid in these months: one, and two; the rent goes
+    # on being asked for, so that nothing more is missing at the end.
+    seven = ("2024-01-01", "2024-07-31")
+    for months, missed in (((4,), 1), ((1,), 1), ((6, 7), 2), ((2, 4, 5), 3)):
+        back = monthly(6, 60000, "REJET VIR LOYER AGENCE", "PAYMENT_REJECTION", months=months)
+        made = account(
+            "a", [*monthly(3, -60000, "VIR LOYER AGENCE", "RENT", months=range(1, 8)), *back], covered=seven
+        )
+        (found,) = figures("K13", made, within=window(*seven))
+        (stream,) = found.value["streams"]
+        assert (stream["missed"], stream["status"]) == (missed, "MATURE"), months
+        assert (found.value["missed"], stream["count"]) == (missed, 7 - len(months)), months
+
+
+def test_k13_a_rent_that_was_asked_for_again_in_its_month_is_paid():
+    # That of April came back on the 6th and stood on the 12th: from 3 March on 40 days, to 3 May 21: a month each.
+    again = [
+        row("2024-04-06", 60000, "REJET VIR LOYER AGENCE", "PAYMENT_REJECTION"),
+        row("2024-04-12", -60000, "VIR LOYER AGENCE", "RENT"),
+    ]
+    found = figure("K13", [*RENT, *again])
+    assert (found.value["missed"], found.value["streams"][0]["count"]) == (0, 6)
+
+
+def test_k13_misses_nothing_on_days_that_nobody_read():
+    # Paid from January to April: expected on 3 May with six days of tolerance (a fifth of 30), so by the 9th, and on
+    # 3 June. Another account was read up to the end of June.
+    other = account("b", readings=[("2024-06-30", 100)], covered=COVERED)
+    paid = monthly(3, -60000, "VIR LOYER AGENCE", "RENT", months=(1, 2, 3, 4))
+
+    def told(*covered: tuple[str, str]) -> tuple[int, int, str]:
+        value = figures("K13", account("a", paid, covered=covered), other)[0].value
+        return value["amount"], value["missed"], value["streams"][0]["status"]
+
+    assert told(("2024-01-01", "2024-04-30")) == (-60000, 0, "MATURE")
+    assert told(("2024-01-01", "2024-05-08")) == (-60000, 0, "MATURE")
+    assert told(("2024-01-01", "2024-05-09")) == (-60000, 1, "MISSED")
+    assert told(("2024-01-01", "2024-06-08")) == (-60000, 1, "MISSED")
+    assert told(("2024-01-01", "2024-06-09")) == (0, 2, "ENDED")
+    # What was due in the days between is not known; in June nothing came.
+    assert told(("2024-01-01", "2024-05-02"), ("2024-05-20", "2024-06-30")) == (-60000, 1, "MISSED")
+
+
+def test_k13_a_month_that_nobody_read_between_two_payments_is_not_missed():
+    # Nothing of April is covered, and no rent of it is known.
+    rows = monthly(3, -60000, "VIR LOYER AGENCE", "RENT", months=(1, 2, 3, 5, 6))
+    made = account("a", rows, covered=[("2024-01-01", "2024-03-31"), ("2024-05-01", "2024-06-30")])
+    assert figures("K13", made)[0].value["missed"] == 0
 
 
 def test_k13_a_rent_that_came_twice_is_a_candidate():
@@ -398,6 +468,15 @@ def test_k18_tells_new_income_and_income_that_did_not_come():
     # Expected on 28 May, with six days of tolerance (a fifth of 30): missed on 4 June.
     missed = figure("K18", monthly(28, 200000, "VIR SALAIRE ALGOAN", "WAGE", months=(1, 2, 3, 4)))
     assert [(one["day"], one["type"]) for one in missed.value["events"]] == [("2024-06-04", "missed_deposit")]
+
+
+def test_k18_tells_of_no_missed_deposit_on_days_that_nobody_read():
+    # As above, but the account was read up to 2 June: the tolerance of what was expected on 28 May ends on the 3rd.
+    other = account("b", covered=COVERED)
+    wages = monthly(28, 200000, "VIR SALAIRE ALGOAN", "WAGE", months=(1, 2, 3, 4))
+    for last, events in (("2024-06-02", []), ("2024-06-03", [("2024-06-04", "missed_deposit")])):
+        (found,) = figures("K18", account("a", wages, covered=("2024-01-01", last)), other)
+        assert [(one["day"], one["type"]) for one in found.value["events"]] == events
 
 
 def test_none_of_them_says_zero_where_no_day_is_covered():

@@ -6,6 +6,7 @@ from fractions import Fraction
 
 import pytest
 
+from domain.consumer_account import DELETED_AT_BANK, NOT_SHOWN
 from domain.insights.analysis import Analysis
 from domain.insights.figures import INSUFFICIENT_HISTORY, NOT_APPLICABLE, OK
 from domain.insights.quality import METRICS, confidence
@@ -138,6 +139,30 @@ def test_q3_is_the_share_of_covered_days_and_tells_the_others():
     assert figure.covered_days == 24
 
 
+def test_q3_knows_of_no_day_after_the_reference_day():
+    # As of the 14th 3 to 12 are covered, 10 of 14: 0.714285…. That 16 to 29 will be makes no gap of the 13th and 14th.
+    one = current(covered=[("2024-01-03", "2024-01-12"), ("2024-01-16", "2024-01-29")])
+    figure = told("Q3", one, as_of="2024-01-14")["EUR"]
+    assert figure.value == {
+        "coverage": "0.7143",
+        "uncovered": [
+            {"first": "2024-01-01", "last": "2024-01-02", "reason": "before_history"},
+            {"first": "2024-01-13", "last": "2024-01-14", "reason": "not_read_yet"},
+        ],
+    }
+    assert figure.covered_days == 10
+
+
+def test_no_day_after_the_reference_day_is_covered():
+    analysis = Analysis(books(current(), as_of="2024-01-20"))
+    first, reference, last = (window(text, text).first for text in ("2024-01-01", "2024-01-20", "2024-01-31"))
+    assert analysis.covered_ranges == {"EUR": ((first, reference),)}
+    assert analysis.covered_days(analysis.accounts[0], window(first, last)) == 20
+    assert analysis.covered_in("EUR", window(first, last)) == 20
+    assert analysis.is_covered(analysis.accounts[0], first, reference)
+    assert not analysis.is_covered(analysis.accounts[0], first, reference + 1)
+
+
 def test_q3_needs_every_account_that_had_begun():
     # The second began on the 11th, and is covered for five days.
     other = account("b", covered=("2024-01-11", "2024-01-15"))
@@ -146,6 +171,18 @@ def test_q3_needs_every_account_that_had_begun():
     assert figure.value["uncovered"] == [
         {"first": "2024-01-16", "last": "2024-01-31", "reason": "not_read_yet"}
     ]
+
+
+@pytest.mark.parametrize("reason", [DELETED_AT_BANK, NOT_SHOWN])
+def test_q3_an_account_that_is_gone_at_its_bank_ends_with_its_last_covered_day(reason):
+    # Its gap, the 14th, counts for it; after the 15th it is read no more, and need not be.
+    covered = [("2024-01-11", "2024-01-13"), ("2024-01-15", "2024-01-15")]
+    figure = told("Q3", current(), account("b", covered=covered, closed=reason))["EUR"]
+    assert figure.covered_days == 30
+    assert figure.value["uncovered"] == [{"first": "2024-01-14", "last": "2024-01-14", "reason": "gap"}]
+    # Where it is the only one, nothing is known later.
+    alone = told("Q3", account("b", covered=covered, closed=reason))["EUR"]
+    assert (alone.covered_days, alone.value["uncovered"][-1]["first"]) == (4, "2024-01-16")
 
 
 def test_q3_days_after_the_reference_day_are_no_days_of_the_window():

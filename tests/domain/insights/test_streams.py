@@ -10,10 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from domain.insights.analysis import Analysis
 from domain.insights.cadence import BIWEEKLY, MONTHLY, OTHER, YEARLY
 from domain.insights.months import month_of
 from domain.insights.streams import BEGUN, BOTH, EARLY, ENDED, MATURE, MISSED, NONE, STOPPED, streams_in
-from tests.domain.insights.books_of import account, day, row
+from tests.domain.insights.books_of import account, books, day, row
 
 
 def monthly(amount, wording, *months, on=5, labels=(), **more):
@@ -266,6 +267,32 @@ def test_repartition_by_hand(months, as_of, repartition):
     assert stream.repartition == repartition
 
 
+@pytest.mark.parametrize(
+    ("since", "repartition"),
+    [
+        # The account is covered from 2020 on, and the first row that is held is of 5 March. From the books' first day,
+        # 1 March, + 31 is 1 April: it is no begin. From 1 February + 31 is 3 March: nothing came on 5 February, and it is.
+        ("2024-03-01", NONE),
+        ("2024-02-01", BEGUN),
+        # Without a day that the books begin with, 1 January 2020 counts.
+        (0, BEGUN),
+    ],
+)
+def test_nothing_begins_on_the_day_that_the_books_begin_with(since, repartition):
+    held = account("a", monthly(-999, "X", 3, 4, 5, 6), covered=("2020-01-01", "2024-06-30"))
+    (stream,) = streams_in(held, day("2024-06-30"), since=day(since))
+    assert stream.repartition == repartition
+
+
+def test_books_that_begin_after_their_accounts_tell_no_begin():
+    # As above: R6 of the catalogue knows the first day of its books.
+    held = account("a", monthly(-999, "X", 3, 4, 5, 6), covered=("2020-01-01", "2024-06-30"))
+    (stream,) = Analysis(books(held, as_of="2024-06-30", since="2024-03-01")).streams
+    assert stream.repartition == NONE
+    (stream,) = Analysis(books(held, as_of="2024-06-30", since="2024-02-01")).streams
+    assert stream.repartition == BEGUN
+
+
 def test_the_id_stays_when_rows_come():
     (early,) = streams(*monthly(-999, "X", 1, 2))
     (later,) = streams(*monthly(-999, "X", 1, 2, 3, 4))
@@ -333,3 +360,17 @@ def test_a_year_of_rows_takes_no_long():
     found = streams_in(held, 23_000)
     assert process_time() - before < 5
     assert sum(stream.n for stream in found) == 10_000
+
+
+def test_many_amounts_of_one_wording_take_no_long():
+    """24,000 rows of 6,000 amounts: each amount looked for among all rows would be 144,000,000 looks."""
+    chance = random.Random(1)
+    rows = [
+        row(19_000 + chance.randrange(700), -chance.randrange(1_000, 7_000), "PAIEMENT CB")
+        for _ in range(24_000)
+    ]
+    held = account("a", rows)
+    before = process_time()
+    found = streams_in(held, 20_000)
+    assert process_time() - before < 1.5
+    assert sum(stream.n for stream in found) == 24_000

@@ -71,6 +71,47 @@ def test_both_sides_name_each_other_before_one_does():
     assert found(checking(out), savings(plain, named)) == [[("out", "named", IBAN)], []]
 
 
+OUTSIDER = "FR7699999999999999999999909"
+
+
+@pytest.mark.parametrize("wage", ["2024-03-01", "2024-03-03"])
+def test_a_side_that_names_nobody_goes_before_one_that_names_an_outsider(wage):
+    """A wage of the same amount that names the employer's account, first by id and no farther, is no other side."""
+    out = row("2024-03-01", -50_000, id="out", other=SAVINGS)
+    paid = row(wage, 50_000, id="1-wage", other=OUTSIDER)
+    into = row("2024-03-03", 50_000, id="2-in")
+    assert found(checking(out), savings(paid, into)) == [[("out", "2-in", IBAN)], []]
+
+
+def test_a_debit_that_names_nobody_goes_before_one_that_names_an_outsider():
+    """A rent of the same amount names the landlord's account."""
+    rent = row("2024-03-01", -50_000, id="1-rent", other=OUTSIDER)
+    out = row("2024-03-01", -50_000, id="2-out")
+    into = row("2024-03-01", 50_000, id="in", other=CHECKING)
+    assert found(checking(rent, out), savings(into)) == [[("2-out", "in", IBAN)], []]
+
+
+def test_a_side_that_names_nobody_goes_first_whichever_side_names_the_other():
+    """Of two transfers each way round, both have their own other side: none takes the row that names an outsider."""
+    outs = [row("2024-03-01", -50_000, id="1", other=SAVINGS), row("2024-03-01", -50_000, id="2")]
+    ins = [
+        row("2024-03-01", 50_000, id="3", other=OUTSIDER),
+        row("2024-03-01", 50_000, id="4", other=CHECKING),
+    ]
+    # The first and the fourth name each other; what is left of both is merely alike.
+    assert found(checking(*outs), savings(*ins)) == [[("1", "4", IBAN)], [("2", "3", LOOK_ALIKE)]]
+    # The first names the savings, and nobody there but an outsider is named: it is the other side where no better is.
+    assert found(checking(outs[0]), savings(ins[0])) == [[("1", "3", IBAN)], []]
+
+
+def test_what_names_its_own_account_or_one_of_two_names_no_outsider():
+    """The bank gives the holder's own number with what comes in."""
+    out = row("2024-03-01", -50_000, id="out", other=SAVINGS)
+    paid = row("2024-03-01", 50_000, id="1-wage", other=OUTSIDER)
+    into = row("2024-03-01", 50_000, id="2-in", other=SAVINGS)
+    assert found(checking(out), savings(paid, into)) == [[("out", "2-in", IBAN)], []]
+
+
 def test_one_reference_from_end_to_end():
     out = row("2024-03-01", -50_000, id="out", end_to_end="E2E-77")
     into = row("2024-03-04", 50_000, id="in", end_to_end="e2e-77")
