@@ -7,13 +7,15 @@ are made when they are asked for, by the same functions. No clock: the reference
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
+from hashlib import blake2b
 from typing import NamedTuple
 
 import msgspec
 
 from domain.fact import Recorded
 from domain.insights.analysis import NOT_COUNTED, VALUE, Analysis
+from domain.insights.books import Books
 from domain.insights.catalogue import METRICS, figures_of, windows_of
 from domain.insights.figures import NOT_APPLICABLE, Figure, Metric, Window
 from projections import own_transfers
@@ -30,17 +32,20 @@ logger = logging.getLogger(__name__)
 
 #: Why there is no value where a formula broke.
 COMPUTATION_FAILED = "computation_failed"
-#: The row of what all figures of a consumer have in common.
+#: The row of what all figures of a consumer have in common, and that of what they were made of.
 COMMON = ""
+BOOKS = "-"
+
+_pack = msgspec.msgpack.Encoder().encode
 
 
 class Kept(NamedTuple):
     tenant: str
     consumer: str
     metric: str
-    """Its id; `COMMON` for what all figures have in common."""
+    """Its id; `COMMON` for what all figures have in common, `BOOKS` for what they were made of."""
     body: bytes
-    """A list of `envelope.Stored` in JSON; of `COMMON` an `envelope.Frame`."""
+    """A list of `envelope.Stored` in JSON; of `COMMON` an `envelope.Frame`, of `BOOKS` a digest."""
 
 
 FIGURES = Table("figures", Kept, key=3)
@@ -144,26 +149,39 @@ def project(recorded: Recorded, rows: Rows) -> None:
 
 
 def finish(rows: Rows, tenant: str, consumer: str) -> None:
-    """Write down what is answered about a consumer, as far as there is something to count."""
-    wanted = {row.metric: row for row in _kept(rows, tenant, consumer)}
-    for row in list(rows.scan(FIGURES, tenant, consumer)):
-        if wanted.get(row.metric) == row:
-            del wanted[row.metric]
-        elif row.metric not in wanted:
-            rows.delete(FIGURES, *row[: FIGURES.key])
-    for row in wanted.values():
-        rows.put(FIGURES, row)
+    """Write down what is answered about a consumer, as far as there is something to count.
 
-
-def _kept(rows: Rows, tenant: str, consumer: str) -> Iterator[Kept]:
+    Where the books say what they said, only what tells how fresh they are is made anew.
+    """
     booked = [account for account in cash_accounts(rows, tenant, consumer) if _has_rows(rows, account)]
     view = look(rows, tenant, consumer) if booked else None
-    own_transfers.keep(rows, tenant, consumer, None if view is None else view.analysis)
     # What there is nothing to say of is quickly said when it is asked for.
-    if view is not None and any(account.closed not in NOT_COUNTED for account in booked):
-        yield Kept(tenant, consumer, COMMON, _encode(frame_of(view.analysis)))
-        for metric in METRICS.values():
-            yield Kept(tenant, consumer, metric.id, _encode(_stored(metric, view)))
+    if view is None or all(account.closed in NOT_COUNTED for account in booked):
+        own_transfers.keep(rows, tenant, consumer, None if view is None else view.analysis)
+        rows.delete(FIGURES, tenant, consumer)
+        return
+    said = Kept(tenant, consumer, BOOKS, _digest(view.analysis.books))
+    is_new = rows.get(FIGURES, *said[: FIGURES.key]) != said
+    if is_new:
+        own_transfers.keep(rows, tenant, consumer, view.analysis)
+    wanted = [said, Kept(tenant, consumer, COMMON, _encode(frame_of(view.analysis)))]
+    wanted += [
+        Kept(tenant, consumer, metric.id, _encode(_stored(metric, view)))
+        for metric in METRICS.values()
+        if is_new or metric.tells_freshness
+    ]
+    for row in wanted:
+        if rows.get(FIGURES, *row[: FIGURES.key]) != row:
+            rows.put(FIGURES, row)
+
+
+def _digest(books: Books) -> bytes:
+    """Of all that figures are made of, but for when it was looked at."""
+    accounts = [
+        msgspec.structs.replace(account, balance_as_of=None, transactions_as_of=None)
+        for account in books.accounts
+    ]
+    return blake2b(_pack((books.as_of, books.since, accounts)), digest_size=16).digest()
 
 
 def _has_rows(rows: Rows, account: Account) -> bool:

@@ -445,7 +445,6 @@ METRICS: tuple[Metric, ...] = (
         definition=_END
         + "The sum of eod by the number of those days, rounded once to the minor unit, half to even.",
         source="Plaid; Mastercard Open Finance",
-        windows=_WINDOWS,
         compute=partial(both, _average),
     ),
     Metric(
@@ -497,7 +496,6 @@ METRICS: tuple[Metric, ...] = (
         unit=MONEY,
         definition=_END + "The smallest eod.",
         source="Algoan; Plaid",
-        windows=_WINDOWS,
         compute=partial(both, _minimum),
     ),
     Metric(

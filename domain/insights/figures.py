@@ -90,6 +90,8 @@ class Metric(msgspec.Struct, frozen=True, kw_only=True):
     """The windows that it is made for where none is asked for."""
     parameters: Mapping[str, int] = {}
     """By name the default; money is in minor units of a currency with two decimals."""
+    tells_freshness: bool = False
+    """It changes with the moment at which the books were looked at, and not with what they say alone."""
     compute: Callable[[Analysis, Window], Iterable[Figure]]
     """Its figures in a window: one per currency, or one per account, in a fixed order."""
 

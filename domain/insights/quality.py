@@ -301,6 +301,7 @@ METRICS: tuple[Metric, ...] = (
     Metric(
         id="Q5",
         name="freshness",
+        tells_freshness=True,
         title="Age of what was read",
         unit=SECONDS,
         definition=(
