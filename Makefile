@@ -16,7 +16,7 @@ demo: install ## The whole story against a simulated bank; DEMO_EXIT=1 ends afte
 	$(BIN)/passbook demo $(if $(DEMO_EXIT),--exit)
 
 test: install lint ## All tests
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 lint: install ## What can be said of the code without running it
 	$(BIN)/ruff check .

@@ -30,7 +30,7 @@ from tests.acceptance.hostile import Scene, two_tenants
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-EXAMPLES = 15
+EXAMPLES = 10
 EXAMPLES_OF_A_CAMPAIGN = 300
 CHECKS = (status_code_conformance, content_type_conformance, response_schema_conformance)
 #: Of every hundred examples, how many are sent with ids that exist.
