@@ -124,10 +124,6 @@ class Analysis:
         """The days of a window on which every account of a currency that was there is covered; 0 without any."""
         return days_in(self.covered_ranges.get(currency, ()), window.first, window.last)
 
-    def is_day_covered(self, currency: str, day: int) -> bool:
-        """Whether at least one account of a currency is covered on a day, and none that was there is not."""
-        return days_in(self.covered_ranges.get(currency, ()), day, day) == 1
-
     @cached_property
     def covered_ranges(self) -> dict[str, tuple[Range, ...]]:
         """By currency the days of which that holds, as ranges, none of them after the reference day."""
