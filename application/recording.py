@@ -24,6 +24,7 @@ from domain import consumer, consumer_account, data_connection, streams
 from domain.consumer import Evidence
 from domain.consumer_account import DELETED_AT_BANK, DISABLED, NOT_SHOWN, AccountDetails, Known, Window
 from domain.data_connection import FETCH_ERROR, INTERNAL_ERROR, SyncSucceeded
+from domain.money import NO_CURRENCY, exponent_of
 from domain.pending import Pendings
 from domain.transactions import Transaction
 
@@ -113,10 +114,23 @@ async def _linked(
             links += await _link(run, follow(owner, links), account, fetched, new_ids[account.reference])
         link = _link_of(run, follow(owner, links), account, fetched)
         if link is not None and (usable or link.source not in fed):
-            sources.append((account, link.source))
+            sources.append((_in_currency_of(link, account), link.source))
             if usable:
                 fed.add(link.source)
     return links, sources
+
+
+def _in_currency_of(link: consumer.AccountLinked, account: ObservedAccount) -> ObservedAccount:
+    """An account whose currency is missing this once counts in the one that it is known by.
+
+    Raises:
+        Failed: that has other decimals than were read.
+    """
+    if account.currency != NO_CURRENCY or link.currency in ("", NO_CURRENCY):
+        return account
+    if exponent_of(link.currency) != account.exponent:
+        raise Failed(FETCH_ERROR, "exponent_changed", unreadable=True)
+    return msgspec.structs.replace(account, currency=link.currency)
 
 
 def _link_of(

@@ -165,6 +165,26 @@ async def test_other_names_are_noticed_before_a_window_is_due(any_world: World) 
     assert any_world.live() == any_world.rebuilt()
 
 
+@pytest.mark.parametrize("exponent", [2, 0])
+async def test_other_names_and_no_currency_at_once_are_the_account_in_its_currency(
+    world: World, exponent: int
+) -> None:
+    consumer_id, account = await fetched_once(world)
+    reference, first = the_banks_connection(world), streams.parse(account).id
+    world.bank.rows["1"] = {}
+    world.bank.row("1", "r1 anew")
+    world.bank.change(reference, "1", currency="XXX", exponent=exponent)
+    if exponent != 2:
+        # Its amounts were read as others than they are.
+        assert await world.sync(consumer_id) == "FETCH_ERROR"
+        return
+    assert await world.sync(consumer_id) == "SUCCESS"
+    ((account_id, (second,)),) = (await sources(world, consumer_id)).items()
+    assert account_id == first != second
+    state = await world.state(streams.consumer_account(TENANT, consumer_id, second))
+    assert state.currency == "EUR"
+
+
 async def test_the_first_row_for_a_while_beside_a_busier_account_costs_a_window(world: World) -> None:
     consumer_id, account = await fetched_once(world)
     world.bank.account(the_banks_connection(world), "2")
