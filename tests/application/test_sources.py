@@ -171,12 +171,14 @@ async def test_other_names_and_no_currency_at_once_are_the_account_in_its_curren
 ) -> None:
     consumer_id, account = await fetched_once(world)
     reference, first = the_banks_connection(world), streams.parse(account).id
+    world.bank.row("1", "r2", booked_on=TODAY)
+    await world.sync(consumer_id)
     world.bank.rows["1"] = {}
-    world.bank.row("1", "r1 anew")
+    world.bank.row("1", "r2 anew", booked_on=TODAY)
     world.bank.change(reference, "1", currency="XXX", exponent=exponent)
     if exponent != 2:
         # Its amounts were read as others than they are.
-        assert await world.sync(consumer_id) == "FETCH_ERROR"
+        assert await world.sync(consumer_id) == "FETCH_ERROR exponent_changed"
         return
     assert await world.sync(consumer_id) == "SUCCESS"
     ((account_id, (second,)),) = (await sources(world, consumer_id)).items()
