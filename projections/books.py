@@ -11,6 +11,7 @@ from domain.consumer_account import CASH_KINDS, Owner
 from domain.insights import books
 from domain.insights.analysis import NOT_COUNTED
 from domain.insights.books import Books, Reading, Row
+from domain.insights.months import MONTH_MIN, first_day, month_of
 from domain.row_details import PROCESSED, RowDetails
 from projections import labelling, quality
 from projections.accounts import ACCOUNTS, OBSERVED, Account, details_of, key_of
@@ -23,7 +24,7 @@ from projections.pending import PENDING, Pending
 from projections.ports import Rows
 from projections.quality import LAST_DAY, Range
 from projections.shown import ALL_TYPES, COUNTS, TRANSACTIONS, Transaction, booked_between
-from projections.times import MONTH_MIN, first_day, month_of, utc_day
+from projections.times import utc_day
 
 #: How many months before that of the reference day are looked at, if nobody says.
 MONTHS_BEFORE = 24

@@ -14,11 +14,12 @@ from typing import NamedTuple
 
 import msgspec
 
+from domain.insights.months import first_day, month_of, month_text
 from projections import answers, own_transfers
 from projections.accounts import OBSERVED, Account, cash_accounts, key_of
 from projections.answers import CashflowMonth, CurrencyCashflow, major, qard_time
 from projections.ports import Rows, Table
-from projections.times import first_day, moment, month_of, month_text, utc_day
+from projections.times import moment, utc_day
 
 
 class Month(NamedTuple):

@@ -21,6 +21,7 @@ from domain.insights.analysis import NOT_COUNTED, Analysis
 from domain.insights.books import Books, Row
 from domain.insights.catalogue import METRICS
 from domain.insights.figures import Window, rounded
+from domain.insights.history import complete_months
 from domain.insights.incidents import (
     Group,
     Incidents,
@@ -35,11 +36,11 @@ from domain.insights.loans import (
     KIND_OF_LABEL,
     SPLIT_PAYMENTS,
     Loan,
-    covered_months,
     drawdowns_in,
     per_month,
     repayments_in,
 )
+from domain.insights.months import MONTH_MIN, first_day, month_of, month_text
 from domain.insights.obligations import BUSINESS, GAMBLING, GAMBLING_GAIN
 from domain.insights.streams import MATURE, MISSED, OTHER, Stream
 from domain.money import NO_CURRENCY, exponent_of, write
@@ -70,7 +71,7 @@ from projections.books import books_of, reference_day
 from projections.kinds import type_of
 from projections.ports import Rows
 from projections.shown import booked_between
-from projections.times import MONTH_MIN, day_text, first_day, moment, month_of, month_text
+from projections.times import day_text, moment
 
 #: How many months come before that of the last day.
 MONTHS_BEFORE = 12
@@ -267,7 +268,7 @@ def _of_currency(view: _View) -> CurrencyInsights:
 def _loans(view: _View) -> Loans:
     drawdowns = drawdowns_in(*view.asked)
     advances = labelled(*view.asked, WAGE_ADVANCES).rows
-    monthly_advances = per_month(view.analysis, advances, covered_months(*view.asked))
+    monthly_advances = per_month(view.analysis, advances, complete_months(*view.asked))
     return Loans(
         repayments=_repayments(view, LOAN_REPAYMENTS),
         split_payments=_repayments(view, SPLIT_PAYMENTS),

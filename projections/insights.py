@@ -18,6 +18,7 @@ from domain.insights.analysis import NOT_COUNTED, VALUE, Analysis
 from domain.insights.books import Books
 from domain.insights.catalogue import METRICS, figures_of, windows_of
 from domain.insights.figures import NOT_APPLICABLE, Figure, Metric, Window
+from domain.insights.months import MONTH_MIN, first_day, month_of
 from projections import own_transfers
 from projections.accounts import Account, cash_accounts, key_of
 from projections.books import books_of, default_since, reference_day
@@ -26,7 +27,6 @@ from projections.envelope import DEFAULT, Frame, Question, Stored, Teller, frame
 from projections.ports import Rows, Table
 from projections.shown import STRAY_DAYS
 from projections.stalled import POISON
-from projections.times import MONTH_MIN, first_day, month_of
 
 logger = logging.getLogger(__name__)
 

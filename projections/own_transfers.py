@@ -14,9 +14,9 @@ import msgspec
 
 from domain.consumer_account import CASH_KINDS
 from domain.insights.analysis import Analysis
+from domain.insights.months import month_of
 from projections.accounts import Account
 from projections.ports import Rows, Table
-from projections.times import month_of
 
 
 class Transferred(NamedTuple):

@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from operator import add, itemgetter
 from typing import Any, NamedTuple
 
+from domain.insights.months import month_of
 from projections import cashflow
 from projections.kinds import type_of
 from projections.ports import Index, Rows, Table
-from projections.times import month_of
 
 #: A row whose value day lies further from its booking is found by `STRAYS`.
 STRAY_DAYS = 31

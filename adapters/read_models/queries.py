@@ -21,6 +21,7 @@ from application.ports import Booking
 from domain.consumer_account import Known
 from domain.data_connection import CONNECTED
 from domain.health import CONSENT_NEAR
+from domain.insights.months import first_day, last_day, month_of
 from domain.pending import Pendings
 from projections import credit_insights, health, transactions, uploads
 from projections.accounts import Account, key_of
@@ -32,7 +33,7 @@ from projections.models import ALL_TABLES
 from projections.ports import Rows, Table
 from projections.shown import ALL_TYPES
 from projections.stalled import Stalled
-from projections.times import MICROSECOND, first_day, last_day, micros, month_of
+from projections.times import MICROSECOND, micros
 
 #: How often a wait looks by itself: before it is ever notified, and once it is.
 POLL_SECONDS = 0.002

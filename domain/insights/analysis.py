@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from functools import cached_property
 from typing import Any, TypeVar
 
@@ -99,6 +99,10 @@ class Analysis:
             booked = account.rows[: bisect_right(days, self.as_of)]
             return (row for row in booked if window.first <= row.value_day <= last)
         return iter(account.rows[bisect_left(days, window.first) : bisect_right(days, last)])
+
+    def ordered(self, rows: Iterable[Row]) -> tuple[Row, ...]:
+        """Oldest first, those of one day by account and id."""
+        return tuple(sorted(rows, key=lambda row: (self.day(row), row.account, row.id)))
 
     @cached_property
     def _booked_on(self) -> dict[str, list[int]]:

@@ -12,6 +12,9 @@ import msgspec
 
 from domain.categories.categorise import Label
 
+#: The provider's usages of an account that is not a person's own.
+BUSINESS = frozenset({"ORGA", "PRO"})
+
 
 class Row(NamedTuple):
     """A booked row that has an amount."""
@@ -45,6 +48,30 @@ class Row(NamedTuple):
     @property
     def brand(self) -> str:
         return next((label.brand for label in self.labels if label.brand), "")
+
+
+class Group(msgspec.Struct, frozen=True):
+    """Rows that count together, oldest first."""
+
+    rows: tuple[Row, ...] = ()
+
+    @property
+    def count(self) -> int:
+        return len(self.rows)
+
+    @property
+    def total(self) -> int:
+        """Signed."""
+        return sum(row.amount for row in self.rows)
+
+    @property
+    def size(self) -> int:
+        """What the amounts come to whatever their signs."""
+        return sum(abs(row.amount) for row in self.rows)
+
+    @property
+    def ids(self) -> tuple[bytes, ...]:
+        return tuple(row.id for row in self.rows)
 
 
 class Reading(NamedTuple):

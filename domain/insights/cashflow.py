@@ -50,11 +50,16 @@ from domain.insights.figures import (
     ratio,
     rounded,
 )
-from domain.insights.months import month_of, month_text, months_in, window_of
+from domain.insights.history import (
+    HISTORY_TOO_SHORT,
+    NO_COMPLETE_MONTH,
+    Part,
+    covers_recurrence,
+    parts_of,
+)
+from domain.insights.months import month_of, window_of
 
 # Why a figure has no value.
-NO_COMPLETE_MONTH = "no_complete_month"
-HISTORY_TOO_SHORT = "history_too_short"
 BALANCE_UNKNOWN = "balance_unknown"
 NO_INFLOW = "no_inflow"
 TOO_FEW_DEBITS = "too_few_debits"
@@ -70,9 +75,6 @@ TIMES_A_MONTH: dict[str, Fraction] = {
     streams.SEMI_ANNUAL: Fraction(1, 6),
     streams.YEARLY: Fraction(1, 12),
 }
-#: With fewer covered days in the last year, that nothing recurs says nothing.
-RECURRING_DAYS_MIN = 90
-
 #: The whole months that net is told over.
 NET_WINDOWS = {"two_months": "2m", "six_months": "6m", "twelve_months": "12m"}
 
@@ -110,21 +112,6 @@ class Flow(NamedTuple):
         return self.analysis.day(row)
 
 
-class Part(NamedTuple):
-    """A month, as far as a window holds it."""
-
-    month: int
-    covered_days: int
-    complete: bool
-
-    def as_field(self) -> dict[str, Any]:
-        return {
-            "month": month_text(self.month),
-            "partial": not self.complete,
-            "covered_days": self.covered_days,
-        }
-
-
 # Figures
 
 
@@ -152,21 +139,6 @@ def each_currency(measure: Callable[[Flow], Told], analysis: Analysis, window: W
 
 def _has_missing_amounts(accounts: Iterable[Account], window: Window) -> bool:
     return any(window.holds(day) for account in accounts for day in account.unknown_days)
-
-
-def parts_of(analysis: Analysis, currency: str, window: Window) -> list[Part]:
-    """The months that a window touches, none that begins after the reference day, oldest first."""
-    held = window._replace(last=min(window.last, analysis.as_of))
-    return analysis.once(("parts", currency, *held[:2]), lambda: _parts(analysis, currency, held))
-
-
-def _parts(analysis: Analysis, currency: str, held: Window) -> list[Part]:
-    found = []
-    for month in months_in(held) if held.days > 0 else ():
-        covered = analysis.covered_in(currency, Window(month.first, month.last))
-        complete = month.whole and covered == month.last - month.first + 1
-        found.append(Part(month.month, covered, complete))
-    return found
 
 
 class Sums(NamedTuple):
@@ -328,10 +300,8 @@ def _activity(flow: Flow) -> Told:
     days = sorted(flow.day(row) for row in flow.rows)
     active = set(days)
     months = []
-    for part, month in zip(
-        parts_of(flow.analysis, flow.currency, flow.window), months_in(flow.window), strict=True
-    ):
-        spans = clipped(within, month.first, month.last)
+    for part in parts_of(flow.analysis, flow.currency, flow.window):
+        spans = clipped(within, part.first, part.last)
         gaps = [_longest_gap(active, first, last) for first, last in spans]
         months.append({**part.as_field(), "longest_gap": max(gaps, default=None)})
     weeks = [monday for first, last in within for monday in _mondays(first, last)]
@@ -377,7 +347,7 @@ def _disposable(flow: Flow) -> Told:
         and stream.cadence in TIMES_A_MONTH
         and 2 * sum(1 for row in stream.rows if flow.analysis.is_between_own(row)) <= stream.n
     ]
-    if not found and _covered_of_last_year(flow) < RECURRING_DAYS_MIN:
+    if not found and not covers_recurrence(flow.analysis, flow.currency):
         return Told(None, (), INSUFFICIENT_HISTORY, HISTORY_TOO_SHORT)
     monthly = [
         (stream.is_debit, Fraction(stream.total, stream.n) * TIMES_A_MONTH[stream.cadence])
@@ -396,23 +366,18 @@ def _disposable(flow: Flow) -> Told:
     )
 
 
-def _covered_of_last_year(flow: Flow) -> int:
-    as_of = flow.analysis.as_of
-    return flow.analysis.covered_in(flow.currency, window_of("365d", as_of))
-
-
 def _net_savings(flow: Flow) -> Told:
     ends = flow.analysis.end_of_days_together[flow.currency]
     parts = parts_of(flow.analysis, flow.currency, flow.window)
     months, complete = [], []
-    for part, month in zip(parts, months_in(flow.window), strict=True):
-        before, after = ends.on(month.first - 1), ends.on(month.last)
-        saved = after - before if month.whole and before is not None and after is not None else None
+    for part in parts:
+        before, after = ends.on(part.first - 1), ends.on(part.last)
+        saved = after - before if part.whole and before is not None and after is not None else None
         months.append({**part.as_field(), "net_savings": saved})
         if part.complete and saved is not None:
             complete.append(saved)
     if all(month["net_savings"] is None for month in months):
-        whole = any(month.whole for month in months_in(flow.window))
+        whole = any(part.whole for part in parts)
         return Told(None, (), INSUFFICIENT_HISTORY, BALANCE_UNKNOWN if whole else NO_COMPLETE_MONTH)
     average = {"net_savings": rounded(mean(complete)), "months": len(complete)} if complete else None
     return Told({"average": average, "months": months}, flow.rows)

@@ -16,7 +16,7 @@ import msgspec
 
 from domain.categories.vocabulary import FEE, LABELS
 from domain.insights.balances import AMOUNT_MISSING, NO_HISTORY
-from domain.insights.books import Row
+from domain.insights.books import Group, Row
 from domain.insights.figures import (
     COUNT,
     DAYS,
@@ -65,30 +65,6 @@ _DIRECT_DEBIT = re.compile(
 )
 
 
-class Group(msgspec.Struct, frozen=True):
-    """Rows that count together, oldest first."""
-
-    rows: tuple[Row, ...] = ()
-
-    @property
-    def count(self) -> int:
-        return len(self.rows)
-
-    @property
-    def total(self) -> int:
-        """Signed."""
-        return sum(row.amount for row in self.rows)
-
-    @property
-    def size(self) -> int:
-        """What the amounts come to whatever their signs."""
-        return sum(abs(row.amount) for row in self.rows)
-
-    @property
-    def ids(self) -> tuple[bytes, ...]:
-        return tuple(row.id for row in self.rows)
-
-
 class Incidents(msgspec.Struct, frozen=True):
     """What happened, and what the bank charged for it."""
 
@@ -121,7 +97,7 @@ def _by_label(rows: Iterable[Row]) -> Mapping[str, list[Row]]:
 
 
 def group(analysis: Analysis, rows: Iterable[Row]) -> Group:
-    return Group(tuple(sorted(rows, key=lambda row: (analysis.day(row), row.account, row.id))))
+    return Group(analysis.ordered(rows))
 
 
 def rejections_in(analysis: Analysis, currency: str, window: Window) -> Rejections:

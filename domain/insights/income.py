@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 from domain.categories.vocabulary import BENEFITS, WAGE_ADVANCES, WAGES
 from domain.insights.analysis import Analysis
 from domain.insights.balances import text_of
-from domain.insights.books import Row
+from domain.insights.books import BUSINESS, Row
 from domain.insights.cadence import BIWEEKLY, MONTHLY, SEMI_MONTHLY, WEEKLY, rhythm_of
-from domain.insights.cashflow import NO_COMPLETE_MONTH, TIMES_A_MONTH, Flow, Told, each_currency, parts_of
+from domain.insights.cashflow import TIMES_A_MONTH, Flow, Told, each_currency
 from domain.insights.figures import (
     EVENTS,
     INSUFFICIENT_HISTORY,
@@ -31,8 +31,14 @@ from domain.insights.figures import (
     ratio,
     rounded,
 )
+from domain.insights.history import (
+    HISTORY_TOO_SHORT,
+    NO_COMPLETE_MONTH,
+    complete_months,
+    covers_recurrence,
+    parts_of,
+)
 from domain.insights.months import month_of
-from domain.insights.recurring import HISTORY_TOO_SHORT, covers_recurrence
 from domain.insights.streams import MATURE, Stream, is_regular, varies
 from domain.insights.wordings import names_a_firm
 
@@ -66,8 +72,6 @@ SALARY_CADENCES = frozenset({WEEKLY, BIWEEKLY, SEMI_MONTHLY, MONTHLY})
 SALARY_ROWS_MIN, SALARY_DAYS = 3, 120
 # What makes a salary of it: what its wordings say, or that one firm pays much the same to a person each time.
 TEXT, COUNTERPARTY = "text", "counterparty"
-#: The provider's usages of an account that is not a person's own.
-_OF_BUSINESS = frozenset({"ORGA", "PRO"})
 #: Labels that do not say what a credit is for: with these alone it may still be a salary.
 _UNTOLD = frozenset({"OTHER_ENTRY", "REGULAR_INCOME"})
 
@@ -104,7 +108,7 @@ def income_rows(analysis: Analysis, currency: str, window: Window) -> list[Row]:
 
 def monthly_income(analysis: Analysis, currency: str, window: Window) -> list[MonthIncome]:
     """I1 of every complete covered month of a window, oldest first; a month without income is 0."""
-    complete = [part.month for part in parts_of(analysis, currency, window) if part.complete]
+    complete = [part.month for part in complete_months(analysis, currency, window)]
     by_month: dict[int, list[Row]] = {month: [] for month in complete}
     for row in income_rows(analysis, currency, window):
         month = month_of(analysis.day(row))
@@ -152,7 +156,7 @@ def _evidence_of(stream: Stream, analysis: Analysis) -> str | None:
     of_firms = sum(1 for row in stream.rows if names_a_firm(row.wording) or names_a_firm(row.other_name))
     # What a firm pays to a business is its turnover.
     is_wage = 2 * of_firms > stream.n and not varies([row.amount for row in stream.rows])
-    return COUNTERPARTY if is_wage and usage not in _OF_BUSINESS else None
+    return COUNTERPARTY if is_wage and usage not in BUSINESS else None
 
 
 def _is_like_a_salary(stream: Stream, analysis: Analysis) -> bool:

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from domain.categories.vocabulary import FEE, INCIDENT, LABELS, LOAN_REPAYMENTS
-from domain.insights.books import Row
+from domain.insights.books import Group, Row
 from domain.insights.figures import Window, median, rounded
-from domain.insights.months import Month, months_in
+from domain.insights.history import Part, complete_months
 from domain.insights.streams import MATURE
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ LIKENESS_MIN = 60
 LOANS_MAX = 64
 
 
-class Loan(msgspec.Struct, frozen=True, kw_only=True):
+class Loan(Group, frozen=True, kw_only=True):
     """A loan as its repayments in a window show it. Amounts are negative: they leave the account."""
 
     lender: str
@@ -61,8 +61,6 @@ class Loan(msgspec.Struct, frozen=True, kw_only=True):
     """One of `KINDS`."""
     account: str
     currency: str
-    rows: tuple[Row, ...]
-    """Its repayments in the window, oldest first, without those that were returned."""
     returned: tuple[Row, ...]
     """Those that were."""
     first_day: int
@@ -72,14 +70,6 @@ class Loan(msgspec.Struct, frozen=True, kw_only=True):
     """The amount that it is repaid with most often; where all differ their median."""
     monthly: Fraction | None
     """Its repayments per complete covered month of the window; None without any such month."""
-
-    @property
-    def count(self) -> int:
-        return len(self.rows)
-
-    @property
-    def total(self) -> int:
-        return sum(row.amount for row in self.rows)
 
     @property
     def is_repayment(self) -> bool:
@@ -102,42 +92,24 @@ class Found(msgspec.Struct, frozen=True):
         return KIND_OF_LABEL[self.label]
 
 
-class Repayments(msgspec.Struct, frozen=True, kw_only=True):
+class Repayments(Group, frozen=True, kw_only=True):
     """What was repaid in a window, all loans together."""
 
     loans: tuple[Loan, ...]
-    rows: tuple[Row, ...]
     monthly: Fraction | None
 
-    @property
-    def count(self) -> int:
-        return len(self.rows)
 
-    @property
-    def total(self) -> int:
-        return sum(row.amount for row in self.rows)
-
-
-class Drawdowns(msgspec.Struct, frozen=True, kw_only=True):
+class Drawdowns(Group, frozen=True, kw_only=True):
     """The loans that were paid out in a window."""
 
-    rows: tuple[Row, ...]
     kinds: tuple[str, ...]
     """Of each row: that of the loans which the same lender is repaid, where these are of one kind."""
     monthly: Fraction | None
 
-    @property
-    def count(self) -> int:
-        return len(self.rows)
-
-    @property
-    def total(self) -> int:
-        return sum(row.amount for row in self.rows)
-
 
 def loans_in(analysis: Analysis, currency: str, window: Window) -> tuple[Loan, ...]:
     """The loans of a currency that have a row in a window, by lender, then by their first day."""
-    months = covered_months(analysis, currency, window)
+    months = complete_months(analysis, currency, window)
     loans = []
     for found in analysis.loans:
         held = [row for row in found.rows if _is_in(analysis, row, window)]
@@ -171,8 +143,8 @@ def repayments_in(
 
 def _repayments_in(analysis: Analysis, currency: str, window: Window, labels: frozenset[str]) -> Repayments:
     loans = tuple(loan for loan in loans_in(analysis, currency, window) if loan.label in labels)
-    rows = _ordered(analysis, (row for loan in loans for row in loan.rows))
-    months = covered_months(analysis, currency, window)
+    rows = analysis.ordered(row for loan in loans for row in loan.rows)
+    months = complete_months(analysis, currency, window)
     return Repayments(loans=loans, rows=rows, monthly=per_month(analysis, rows, months))
 
 
@@ -181,8 +153,7 @@ def drawdowns_in(analysis: Analysis, currency: str, window: Window) -> Drawdowns
     kinds: defaultdict[str, set[str]] = defaultdict(set)
     for found in analysis.loans:
         kinds[found.lender].add(found.kind)
-    rows = _ordered(
-        analysis,
+    rows = analysis.ordered(
         (
             row
             for row in analysis.rows(currency, window)
@@ -192,35 +163,18 @@ def drawdowns_in(analysis: Analysis, currency: str, window: Window) -> Drawdowns
     return Drawdowns(
         rows=rows,
         kinds=tuple(_only(kinds.get(row.brand, set())) for row in rows),
-        monthly=per_month(analysis, rows, covered_months(analysis, currency, window)),
+        monthly=per_month(analysis, rows, complete_months(analysis, currency, window)),
     )
 
 
-def covered_months(analysis: Analysis, currency: str, window: Window) -> tuple[Month, ...]:
-    """The complete months of a window all of whose days are covered: what averages are of."""
-    return analysis.once(
-        ("months", currency, *window[:2]), lambda: _covered_months(analysis, currency, window)
-    )
-
-
-def _covered_months(analysis: Analysis, currency: str, window: Window) -> tuple[Month, ...]:
-    return tuple(
-        month
-        for month in months_in(window)
-        if month.whole
-        and month.last <= analysis.as_of
-        and analysis.covered_in(currency, Window(month.first, month.last)) == month.last - month.first + 1
-    )
-
-
-def per_month(analysis: Analysis, rows: Iterable[Row], months: Sequence[Month]) -> Fraction | None:
+def per_month(analysis: Analysis, rows: Iterable[Row], months: Sequence[Part]) -> Fraction | None:
     """The mean of what rows come to in each of some months; None without a month."""
     if not months:
         return None
     return Fraction(sum(row.amount for row in rows_of_months(analysis, rows, months)), len(months))
 
 
-def rows_of_months(analysis: Analysis, rows: Iterable[Row], months: Sequence[Month]) -> list[Row]:
+def rows_of_months(analysis: Analysis, rows: Iterable[Row], months: Sequence[Part]) -> list[Row]:
     """Those of some rows that lie in one of some months."""
     return [row for row in rows if any(month.first <= analysis.day(row) <= month.last for month in months)]
 
@@ -329,7 +283,3 @@ def _only(kinds: set[str]) -> str:
 
 def _is_in(analysis: Analysis, row: Row, window: Window) -> bool:
     return window.first <= analysis.day(row) <= min(window.last, analysis.as_of)
-
-
-def _ordered(analysis: Analysis, rows: Iterable[Row]) -> tuple[Row, ...]:
-    return tuple(sorted(rows, key=lambda row: (analysis.day(row), row.account, row.id)))

@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from domain.categories.vocabulary import LOAN_REPAYMENTS, OWN_TRANSFERS, WAGE_ADVANCES
 from domain.insights import incidents
-from domain.insights.books import Row
-from domain.insights.cashflow import NO_COMPLETE_MONTH
+from domain.insights.books import BUSINESS, Group, Row
 from domain.insights.figures import (
     EVENTS,
     INSUFFICIENT_HISTORY,
@@ -30,10 +29,10 @@ from domain.insights.figures import (
     rounded,
     scaled,
 )
+from domain.insights.history import HISTORY_TOO_SHORT, NO_COMPLETE_MONTH, complete_months
 from domain.insights.incidents import (
     NSF_FEES,
     REJECTIONS,
-    Group,
     figure,
     group,
     horizon,
@@ -53,14 +52,13 @@ from domain.insights.loans import (
     KINDS,
     SPLIT_PAYMENTS,
     Repayments,
-    covered_months,
     drawdowns_in,
     per_month,
     repayments_in,
     rows_of_months,
 )
 from domain.insights.months import month_text, months_in
-from domain.insights.recurring import HISTORY_TOO_SHORT, covers_recurrence, recurrent_rows
+from domain.insights.recurring import knows_no_recurrence, recurrent_rows
 from domain.insights.streams import (
     BIMONTHLY,
     EARLY,
@@ -86,8 +84,6 @@ RENT = frozenset({"RENT"})
 CASH = frozenset({"CASH_WITHDRAWAL"})
 #: The provider's type of a cash withdrawal.
 WITHDRAWAL_KINDS = frozenset({"withdrawal"})
-#: The usages of a business account.
-BUSINESS = frozenset({"ORGA", "PRO"})
 #: The rolling windows of K9.
 HORIZONS = (30, 60, 90, 180, 365)
 #: A loan or an income is new where the days before it are covered: so many, that a monthly one would have shown.
@@ -168,7 +164,7 @@ def _loan_repayments(analysis: Analysis, currency: str, window: Window) -> Figur
         "loans": _each_loan(repaid),
         "split_payments": {**_repaid(split), "loans": _each_loan(split)},
     }
-    months = len(covered_months(analysis, currency, window))
+    months = len(complete_months(analysis, currency, window))
     return figure(currency, window, value, repaid.rows, notes={"months": months})
 
 
@@ -244,19 +240,13 @@ def _leverage(analysis: Analysis, currency: str, window: Window) -> Figure:
     repaid = repayments_in(analysis, currency, window)
     rows = recurrent_rows(analysis, currency, window)["income"]
     income = sum(row.amount for row in rows)
-    if not income and _knows_no_recurrence(analysis, currency):
+    if not income and knows_no_recurrence(analysis, currency):
         return unknown(currency, window, INSUFFICIENT_HISTORY, HISTORY_TOO_SHORT)
     if not income:
         return unknown(currency, window, NOT_APPLICABLE, "no_recurrent_income")
     notes = {"repaid": repaid.total, "recurrent_income": income}
     value = ratio(Fraction(-repaid.total, income))
     return figure(currency, window, value, group(analysis, (*repaid.rows, *rows)).rows, notes=notes)
-
-
-def _knows_no_recurrence(analysis: Analysis, currency: str) -> bool:
-    """Whether nothing was seen to recur, and too little is known to say that nothing does."""
-    is_seen = any(stream.status == MATURE and stream.currency == currency for stream in analysis.streams)
-    return not is_seen and not covers_recurrence(analysis, currency)
 
 
 def _debt_to_income(analysis: Analysis, currency: str, window: Window) -> Figure:
@@ -267,7 +257,7 @@ def _debt_to_income(analysis: Analysis, currency: str, window: Window) -> Figure
     if income <= 0:
         return unknown(currency, window, NOT_APPLICABLE, "no_income")
     notes = {"loans": _whole(repaid.monthly), "income": _whole(income)}
-    months = covered_months(analysis, currency, window)
+    months = complete_months(analysis, currency, window)
     repayments = rows_of_months(analysis, repaid.rows, months)
     rows = group(analysis, (*_median_rows(analysis, currency, window), *repayments)).rows
     return figure(currency, window, ratio(-repaid.monthly / income), rows, notes=notes)
@@ -279,11 +269,11 @@ def _median_rows(analysis: Analysis, currency: str, window: Window) -> list[Row]
 
 
 def _residual_income(analysis: Analysis, currency: str, window: Window) -> Figure:
-    months = covered_months(analysis, currency, window)
+    months = complete_months(analysis, currency, window)
     income = median_income(analysis, currency, window)
     if income is None or not months:
         return unknown(currency, window, INSUFFICIENT_HISTORY, NO_COMPLETE_MONTH)
-    if _knows_no_recurrence(analysis, currency):
+    if knows_no_recurrence(analysis, currency):
         return unknown(currency, window, INSUFFICIENT_HISTORY, HISTORY_TOO_SHORT)
     repaid = repayments_in(analysis, currency, window).rows
     rent = [row for stream in rents_in(analysis, currency) for row in _paid(analysis, stream, window)]
@@ -348,7 +338,7 @@ def is_rent_for_certain(stream: Stream) -> bool:
 def _rent(analysis: Analysis, currency: str, window: Window) -> Figure:
     rents = [(stream, _paid(analysis, stream, window)) for stream in rents_in(analysis, currency)]
     paid = [(stream, rows) for stream, rows in rents if rows]
-    if not paid and _knows_no_recurrence(analysis, currency):
+    if not paid and knows_no_recurrence(analysis, currency):
         return unknown(currency, window, INSUFFICIENT_HISTORY, HISTORY_TOO_SHORT)
     told = [_each_rent(analysis, stream, rows) for stream, rows in paid]
     certain = [one for one in told if not one["candidate"]]

@@ -26,11 +26,11 @@ from domain.insights.figures import (
     Window,
     ratio,
 )
+from domain.insights.history import NO_COMPLETE_MONTH
 from domain.insights.months import month_of, months_in
 
 # Why a figure has no value.
 NO_ROWS = "no_rows"
-NO_COMPLETE_MONTH = "no_complete_month"
 NEVER_READ = "never_read"
 NO_OUTFLOW = "no_outflow"
 

@@ -16,13 +16,9 @@ from domain.insights.balances import text_of
 from domain.insights.books import Row
 from domain.insights.cashflow import Flow, Told, each_currency
 from domain.insights.figures import INSUFFICIENT_HISTORY, MONEY, STREAMS, Metric, Window
+from domain.insights.history import HISTORY_TOO_SHORT, covers_recurrence
 from domain.insights.months import month_text
 from domain.insights.streams import MATURE, Stream
-
-#: Why nothing is known to recur.
-HISTORY_TOO_SHORT = "history_too_short"
-#: With fewer covered days in the last year, that nothing recurs says nothing.
-RECURRING_DAYS_MIN = 90
 
 #: How many rows a stream has at least, to be listed.
 OCCURRENCES = {"occurrences_min": 3}
@@ -89,10 +85,10 @@ def text_of_id(row: Row) -> str:
     return str(UUID(bytes=row.id)) if len(row.id) == 16 else row.id.hex()
 
 
-def covers_recurrence(analysis: Analysis, currency: str) -> bool:
-    """Whether enough of the last year is covered for something monthly to have come three times."""
-    last_year = Window(analysis.as_of - 364, analysis.as_of)
-    return analysis.covered_in(currency, last_year) >= RECURRING_DAYS_MIN
+def knows_no_recurrence(analysis: Analysis, currency: str) -> bool:
+    """Whether nothing was seen to recur, and too little is known to say that nothing does."""
+    is_seen = any(stream.status == MATURE and stream.currency == currency for stream in analysis.streams)
+    return not is_seen and not covers_recurrence(analysis, currency)
 
 
 def _each_stream(part: Callable[[Stream], dict[str, Any]], flow: Flow) -> Told:
@@ -117,8 +113,7 @@ def recurrent_rows(analysis: Analysis, currency: str, window: Window) -> dict[st
 
 def _recurrent(flow: Flow) -> Told:
     analysis = flow.analysis
-    is_known = any(s.status == MATURE and s.currency == flow.currency for s in analysis.streams)
-    if not is_known and not covers_recurrence(analysis, flow.currency):
+    if knows_no_recurrence(analysis, flow.currency):
         return Told(None, (), INSUFFICIENT_HISTORY, HISTORY_TOO_SHORT)
     found = recurrent_rows(analysis, flow.currency, flow.window)
     value = {

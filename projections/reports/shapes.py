@@ -111,7 +111,9 @@ class CounterParty(msgspec.Struct, kw_only=True):
     holder_address: HolderAddress | UnsetType = UNSET
 
 
-class CategorizedTransaction(msgspec.Struct, kw_only=True, gc=False):
+class Transaction(msgspec.Struct, kw_only=True, gc=False):
+    """What every answer that shows a row says of it. What was not stated is left out."""
+
     insights_transaction_id: str
     insights_account_id: str
     value_date: str
@@ -126,6 +128,9 @@ class CategorizedTransaction(msgspec.Struct, kw_only=True, gc=False):
     bank_references: BankReferences | UnsetType = UNSET
     bank_transaction_code: BankTransactionCode | UnsetType = UNSET
     counter_party: CounterParty | UnsetType = UNSET
+
+
+class CategorizedTransaction(Transaction, kw_only=True, gc=False):
     categories: list[CategoryName]
     """The most telling one first; what has none is `Uncategorised`."""
     brand: BrandName | UnsetType = UNSET

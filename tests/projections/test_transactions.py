@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapters.read_models.memory import MemoryRows
+from domain.insights.months import month_of
 from domain.transactions import Transaction, batch_of, day_of
 from projections import answers
 from projections.accounts import ACCOUNTS, key_of
@@ -22,7 +23,6 @@ from projections.labels import label_root
 from projections.models import fold
 from projections.pending import PENDING, REMOVED
 from projections.shown import ALL_TYPES, COUNTS, STRAYS, TRANSACTIONS, booked_between
-from projections.times import month_of
 from tests.projections.examples import (
     ADA,
     CHECKING,

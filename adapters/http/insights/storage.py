@@ -50,14 +50,9 @@ from domain.row_details import CANCELED, FAILED, PENDING, PROCESSED, UNKNOWN
 from domain.transactions import day_of
 from projections import uploads as brought
 from projections.accounts import details_of
-from projections.answers import Amount, insights_time
+from projections.answers import insights_time
 from projections.reports.listing import Entry, Filters, Order, in_order, listed, page_of, shaped
-from projections.reports.shapes import (
-    BankReferences,
-    BankTransactionCode,
-    CounterParty,
-    given,
-)
+from projections.reports.shapes import Transaction, given
 from projections.times import micros as microseconds
 from projections.times import moment, utc_day
 from projections.uploads import Shown
@@ -125,21 +120,9 @@ class StoredAccountsAnswer(msgspec.Struct):
     data: StoredAccounts
 
 
-class StoredTransaction(msgspec.Struct, kw_only=True, gc=False):
-    """A row, whoever brought it. What was not stated is left out."""
+class StoredTransaction(Transaction, kw_only=True, gc=False):
+    """A row, whoever brought it."""
 
-    insights_transaction_id: str
-    insights_account_id: str
-    value_date: str
-    booking_date: str
-    amount: Amount | UnsetType = UNSET
-    type: Literal["DEBIT", "CREDIT"] | UnsetType = UNSET
-    state: Literal["PROCESSED", "PENDING", "CANCELED", "FAILED", "UNKNOWN"]
-    method: Literal["TRANSFER", "DIRECT_DEBIT", "INSTANT", "UNKNOWN"]
-    reference: str | UnsetType = UNSET
-    bank_references: BankReferences | UnsetType = UNSET
-    bank_transaction_code: BankTransactionCode | UnsetType = UNSET
-    counter_party: CounterParty | UnsetType = UNSET
     category_ids: list[str] | UnsetType = UNSET
     category_tag_ids: list[str] | UnsetType = UNSET
     labels: dict[str, str] | UnsetType = UNSET

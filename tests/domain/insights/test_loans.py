@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from domain.insights.analysis import Analysis
 from domain.insights.books import Account, Row
 from domain.insights.figures import Window
-from domain.insights.loans import LOANS_MAX, Loan, covered_months, drawdowns_in, loans_in, repayments_in
+from domain.insights.history import complete_months
+from domain.insights.loans import LOANS_MAX, Loan, drawdowns_in, loans_in, repayments_in
 from tests.domain.insights.books_of import account, books, row, window
 
 SUMMER = window("2024-05-24", "2024-08-21")
@@ -213,9 +214,9 @@ def test_drawdowns_have_the_kind_of_the_loans_that_their_lender_is_repaid():
 def test_months_are_complete_where_the_window_and_what_is_covered_hold_them():
     analysis = analysis_of(account("a", covered=[("2024-05-01", "2024-06-30"), ("2024-07-02", "2024-08-21")]))
     year = window("2024-01-01", "2024-12-31")
-    assert [month.month % 12 + 1 for month in covered_months(analysis, "EUR", year)] == [5, 6]
+    assert [month.month % 12 + 1 for month in complete_months(analysis, "EUR", year)] == [5, 6]
     june = window("2024-06-02", "2024-08-31")
-    assert covered_months(analysis, "EUR", june) == ()
+    assert complete_months(analysis, "EUR", june) == []
 
 
 def test_another_currency_changes_nothing():
