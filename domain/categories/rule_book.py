@@ -180,7 +180,12 @@ class RuleBook:
 
     def _found(self, words: Sequence[str]) -> _Found:
         found = _Found(set(), set(), set())
-        titles = {place for place, word in enumerate(words) if word in self._titles}
+        # The `m` of `H&M` is none.
+        titles = {
+            place
+            for place, word in enumerate(words)
+            if word in self._titles and not (place and words[place - 1] == "&")
+        }
         for phrase, start in self._phrases.found_in(words):
             found.all.add(phrase)
             if start - 1 not in titles:
