@@ -116,7 +116,7 @@ def figures(metric: Metric, view: View) -> list[tuple[Figure, Stored]]:
 
 
 def _with_stored(figure: Figure, metric: Metric, view: View) -> tuple[Figure, Stored]:
-    return figure, stored_of(figure, metric, view.analysis.as_of)
+    return figure, stored_of(figure, metric, view.analysis)
 
 
 def _stored(metric: Metric, view: View) -> list[Stored]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from functools import cached_property
+from operator import attrgetter
 from typing import Any, TypeVar
 
 from domain.consumer_account import CASH_KINDS, CONNECTION_DELETED, DISABLED
@@ -42,6 +43,8 @@ class Analysis:
         self.date_basis = date_basis
         self.include_pending = include_pending
         self.parameters = dict(parameters or {})
+        self.day: Callable[[Row], int] = attrgetter("value_day" if date_basis == VALUE else "day")
+        """The day that decides where a row belongs."""
         self._chosen = accounts
         self._found: dict[Hashable, Any] = {}
 
@@ -82,12 +85,11 @@ class Analysis:
 
     # Rows
 
-    def day(self, row: Row) -> int:
-        """The day that decides where a row belongs."""
-        return row.value_day if self.date_basis == VALUE else row.day
-
-    def rows(self, currency: str, window: Window) -> Iterator[Row]:
+    def rows(self, currency: str, window: Window) -> tuple[Row, ...]:
         """The booked rows of a currency in a window and up to the reference day, account by account, oldest first."""
+        return self.once(("rows", currency, *window[:2]), lambda: tuple(self._rows(currency, window)))
+
+    def _rows(self, currency: str, window: Window) -> Iterator[Row]:
         for account in self.of_currency(currency):
             yield from self.rows_of(account, window)
 
@@ -167,6 +169,13 @@ class Analysis:
         """Which credits give back an earlier debit, over all the books."""
         rows = (row for account in self.books.accounts for row in account.rows if row.day <= self.as_of)
         return refunds_in(row for row in rows if row.id not in self.transfers.ids)
+
+    @cached_property
+    def refunded(self) -> dict[bytes, Row]:
+        """By the id of each credit that gives back an earlier debit, that debit."""
+        ids = set(self.refunds.debits.values())
+        debits = {row.id: row for account in self.books.accounts for row in account.rows if row.id in ids}
+        return {credit: debits[debit] for credit, debit in self.refunds.debits.items()}
 
     @cached_property
     def streams(self) -> tuple[Stream, ...]:

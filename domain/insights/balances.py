@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from fractions import Fraction
-from functools import partial
+from functools import lru_cache, partial
+from math import ceil
 from typing import Any, NamedTuple
 
 from domain.insights.analysis import Analysis
 from domain.insights.books import Account
 from domain.insights.coverage import end_of
-from domain.insights.end_of_day import Drift, rows_between
+from domain.insights.end_of_day import Drift, EndOfDay, rows_between
 from domain.insights.figures import (
     DAYS,
     INSUFFICIENT_HISTORY,
@@ -35,6 +36,7 @@ from domain.insights.figures import (
     ratio,
     rounded,
     scaled,
+    sum_of_products,
 )
 from domain.transactions import date_of
 
@@ -80,26 +82,69 @@ class Told(NamedTuple):
     notes: Mapping[str, Any] = {}
 
 
+class _Held(NamedTuple):
+    """What one account had in a window, or all of a currency together."""
+
+    known: Known | None
+    """None without a day that is known."""
+    currency: str
+    why: str | None
+    """Why not all covered days are known; None where they are."""
+    rows: tuple[bytes, ...]
+    """The ids of the rows that were booked on its days."""
+
+
 # Figures
 
 
 def each_account(measure: Callable[[Known], Told], analysis: Analysis, window: Window) -> Iterator[Figure]:
     """A figure for each account, by id."""
-    last = min(window.last, analysis.as_of)
     for account in analysis.accounts:
-        known = analysis.end_of_days[account.id].known(window.first, last)
-        why = why_unknown(analysis, account, window, len(known[0]))
-        yield _figure(measure, analysis, window, [account], known, why, account.id)
+        yield _figure(measure, _held_by(analysis, account, window), window, account.id)
 
 
 def each_currency(measure: Callable[[Known], Told], analysis: Analysis, window: Window) -> Iterator[Figure]:
     """A figure for each currency, of its accounts together."""
-    last = min(window.last, analysis.as_of)
     for currency in analysis.currencies:
-        accounts = not_ended(analysis.of_currency(currency), window)
-        known = analysis.end_of_days_together[currency].known(window.first, last)
-        why = why_unknown_together(analysis, accounts, window, len(known[0]))
-        yield _figure(measure, analysis, window, accounts, known, why, None)
+        what = ("balances together", currency, *window[:2])
+        held = analysis.once(what, partial(_together, analysis, currency, window))
+        yield _figure(measure, held, window, None)
+
+
+def _held_by(analysis: Analysis, account: Account, window: Window) -> _Held:
+    what = ("balances", account.id, *window[:2])
+    return analysis.once(what, lambda: _alone(analysis, account, window))
+
+
+def _alone(analysis: Analysis, account: Account, window: Window) -> _Held:
+    last = min(window.last, analysis.as_of)
+    known = _known(analysis, analysis.end_of_days[account.id], [account], window)
+    why = why_unknown(analysis, account, window, len(known.days) if known else 0)
+    rows = tuple(row.id for row in rows_between(account, window.first, last))
+    return _Held(known, account.currency, why, rows)
+
+
+def _together(analysis: Analysis, currency: str, window: Window) -> _Held:
+    accounts = not_ended(analysis.of_currency(currency), window)
+    known = _known(analysis, analysis.end_of_days_together[currency], accounts, window)
+    each = [_held_by(analysis, account, window) for account in accounts]
+    why = next((one.why for one in each if one.why), None if known else NO_HISTORY)
+    return _Held(known, currency, why, tuple(id for one in each for id in one.rows))
+
+
+def _known(analysis: Analysis, ends: EndOfDay, accounts: Sequence[Account], window: Window) -> Known | None:
+    days, balances = ends.known(window.first, min(window.last, analysis.as_of))
+    if not days:
+        return None
+    return Known(
+        days=days,
+        balances=balances,
+        limit=sum(one.limit or 0 for one in accounts),
+        limit_assumed=any(one.limit is None for one in accounts),
+        exponent=accounts[0].exponent,
+        as_of=analysis.as_of,
+        parameters=analysis.parameters,
+    )
 
 
 def not_ended(accounts: Sequence[Account], window: Window) -> Sequence[Account]:
@@ -114,34 +159,19 @@ def both(measure: Callable[[Known], Told], analysis: Analysis, window: Window) -
     yield from each_currency(measure, analysis, window)
 
 
-def _figure(
-    measure: Callable[[Known], Told],
-    analysis: Analysis,
-    window: Window,
-    accounts: Sequence[Account],
-    known: tuple[list[int], list[int]],
-    why: str | None,
-    account: str | None,
-) -> Figure:
-    days, balances = known
-    told = Told(None, INSUFFICIENT_HISTORY, why)
-    if days:
-        limit = sum(one.limit or 0 for one in accounts)
-        assumed = any(one.limit is None for one in accounts)
-        exponent = accounts[0].exponent
-        told = measure(Known(days, balances, limit, assumed, exponent, analysis.as_of, analysis.parameters))
-    last = min(window.last, analysis.as_of)
-    rows = tuple(row.id for one in accounts for row in rows_between(one, window.first, last))
+def _figure(measure: Callable[[Known], Told], held: _Held, window: Window, account: str | None) -> Figure:
+    known = held.known
+    told = Told(None, INSUFFICIENT_HISTORY, held.why) if known is None else measure(known)
     return Figure(
         value=told.value,
         window=window,
-        currency=accounts[0].currency,
+        currency=held.currency,
         account=account,
-        n=len(rows),
-        covered_days=len(days),
+        n=len(held.rows),
+        covered_days=0 if known is None else len(known.days),
         status=told.status,
-        reason=told.reason or why,
-        rows=rows,
+        reason=told.reason or held.why,
+        rows=held.rows,
         notes=told.notes,
     )
 
@@ -171,6 +201,7 @@ def why_unknown_together(
     return None if known else NO_HISTORY
 
 
+@lru_cache(maxsize=16_384)
 def text_of(day: int) -> str:
     """`YYYY-MM-DD`."""
     return date_of(day).isoformat()
@@ -265,13 +296,14 @@ def _day_by_day(known: Known) -> Told:
 
 
 def _statistics(known: Known) -> Told:
+    ordered = sorted(known.balances)
     return Told(
         {
-            "minimum": min(known.balances),
-            "maximum": max(known.balances),
-            "mean": rounded(mean(known.balances)),
-            "median": rounded(median(known.balances)),
-            "standard_deviation": rounded(deviation(known.balances)),
+            "minimum": ordered[0],
+            "maximum": ordered[-1],
+            "mean": rounded(mean(ordered)),
+            "median": rounded(median(ordered)),
+            "standard_deviation": rounded(deviation(ordered)),
         }
     )
 
@@ -325,7 +357,8 @@ def _utilisation(known: Known) -> Told:
 
 
 def _low_days(known: Known) -> Told:
-    threshold = scaled(known.parameters.get("threshold", LOW_BALANCE), known.exponent)
+    # A balance is a whole number: it is below the threshold where it is below the next whole number.
+    threshold = ceil(scaled(known.parameters.get("threshold", LOW_BALANCE), known.exponent))
     return Told(sum(1 for balance in known.balances if 0 <= balance < threshold))
 
 
@@ -334,9 +367,8 @@ def _trend(known: Known) -> Told:
     if count < 2:
         return Told(None, INSUFFICIENT_HISTORY, TOO_FEW_DAYS)
     places = [day - known.days[0] for day in known.days]
-    products = sum(place * balance for place, balance in zip(places, known.balances, strict=True))
-    above = count * products - sum(places) * sum(known.balances)
-    below = count * sum(place * place for place in places) - sum(places) ** 2
+    above = count * sum_of_products(places, known.balances) - sum(places) * sum(known.balances)
+    below = count * sum_of_products(places, places) - sum(places) ** 2
     return Told(rounded(Fraction(above, below) * TREND_DAYS))
 
 

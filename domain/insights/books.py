@@ -43,11 +43,18 @@ class Row(NamedTuple):
         return any(label.name == name for label in self.labels)
 
     def has_any(self, names: frozenset[str]) -> bool:
-        return any(label.name in names for label in self.labels)
+        # Asked of every row again and again: a loop takes half the time of `any`.
+        for label in self.labels:
+            if label.name in names:
+                return True
+        return False
 
     @property
     def brand(self) -> str:
-        return next((label.brand for label in self.labels if label.brand), "")
+        for label in self.labels:
+            if label.brand:
+                return label.brand
+        return ""
 
 
 class Group(msgspec.Struct, frozen=True):

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from calendar import monthrange
 from collections import Counter
 from collections.abc import Sequence
-from datetime import date
 from fractions import Fraction
+from functools import lru_cache
+from math import ceil
 from typing import NamedTuple
 
-from domain.insights.figures import median, rounded
-from domain.transactions import date_of, day_of
+from domain.insights.figures import rounded
+from domain.insights.months import first_day, last_day, month_of
 
 # Cadences.
 WEEKLY, BIWEEKLY, SEMI_MONTHLY, MONTHLY = "WEEKLY", "BIWEEKLY", "SEMI_MONTHLY", "MONTHLY"
@@ -40,6 +40,20 @@ TOLERANCE_MIN = 3
 #: Of the gap.
 TOLERANCE_SHARE = Fraction(1, 5)
 _MONTH_DAYS = 31
+#: How far a day of the month is from another, the last one being beside the first; no day is the 0th.
+_APART = [
+    [min(abs(one - other), _MONTH_DAYS - abs(one - other)) for other in range(_MONTH_DAYS + 1)]
+    for one in range(_MONTH_DAYS + 1)
+]
+#: Twice the median gap, which is a whole number, where two fixed days of the month may take turns.
+_SEMI_MONTHLY_TWICE = range(2 * BOUNDS[SEMI_MONTHLY][0], 2 * BOUNDS[SEMI_MONTHLY][1] + 1)
+#: Else by twice the median gap the cadence within whose bounds it lies.
+_CADENCES = {
+    twice: cadence
+    for cadence, (shortest, longest) in BOUNDS.items()
+    if cadence != SEMI_MONTHLY
+    for twice in range(2 * shortest, 2 * longest + 1)
+}
 
 
 class Rhythm(NamedTuple):
@@ -60,15 +74,17 @@ class Rhythm(NamedTuple):
 def rhythm_of(days: Sequence[int]) -> Rhythm:
     """The rhythm of days in ascending order; a day that stands there twice is a gap of 0."""
     gaps = [later - day for day, later in zip(days, days[1:], strict=False)]
-    gap = median(gaps)
-    if gap is None:
+    if not gaps:
         return Rhythm(OTHER, None, 0, (), None, TOLERANCE_MIN)
-    tolerance = max(TOLERANCE_MIN, rounded(gap * TOLERANCE_SHARE))
-    pair = _two_days(days, gaps) if _lies(gap, SEMI_MONTHLY) else None
-    cadence = SEMI_MONTHLY if pair else _cadence_of(gap)
+    ordered = sorted(gaps)
+    twice = ordered[(len(gaps) - 1) // 2] + ordered[len(gaps) // 2]
+    gap, tolerance = _gap_and_tolerance(twice)
+    pair = _two_days(days, gaps) if twice in _SEMI_MONTHLY_TWICE else None
+    cadence = SEMI_MONTHLY if pair else _CADENCES.get(twice, OTHER)
     if cadence == OTHER:
         return Rhythm(OTHER, gap, 0, (), None, tolerance)
-    within = sum(1 for one in gaps if _lies(one, cadence))
+    shortest, longest = BOUNDS[cadence]
+    within = sum(1 for one in gaps if shortest <= one <= longest)
     due_days = pair or ((_due_day(days),) if cadence in _ONCE else ())
     return Rhythm(
         cadence,
@@ -85,25 +101,26 @@ def next_after(day: int, gap: Fraction, due_days: Sequence[int]) -> int:
     expected = day + rounded(gap)
     if not due_days:
         return expected
-    civil = date_of(expected)
-    months = [civil.year * 12 + civil.month - 1 + step for step in (-1, 0, 1)]
+    months = [month_of(expected) + step for step in (-1, 0, 1)]
     due = [_day_in(month, due_day) for month in months for due_day in due_days]
-    return min((day for day in due if day > expected - gap), key=lambda day: (abs(day - expected), day))
+    last_too_early = expected - ceil(gap)
+    return min((day for day in due if day > last_too_early), key=lambda day: (abs(day - expected), day))
 
 
-def _cadence_of(gap: Fraction) -> str:
-    return next((name for name in BOUNDS if name != SEMI_MONTHLY and _lies(gap, name)), OTHER)
-
-
-def _lies(gap: Fraction | int, cadence: str) -> bool:
-    shortest, longest = BOUNDS[cadence]
-    return shortest <= gap <= longest
+@lru_cache(maxsize=1_024)
+def _gap_and_tolerance(twice: int) -> tuple[Fraction, int]:
+    gap = Fraction(twice, 2)
+    return gap, max(TOLERANCE_MIN, rounded(gap * TOLERANCE_SHARE))
 
 
 def _day_in(month: int, due_day: int) -> int:
     """The due day of a month; its last day where it has no such day."""
-    year, index = divmod(month, 12)
-    return day_of(date(year, index + 1, min(due_day, monthrange(year, index + 1)[1])))
+    return min(first_day(month) + due_day - 1, last_day(month))
+
+
+@lru_cache(maxsize=16_384)
+def _day_of_month(day: int) -> int:
+    return day - first_day(month_of(day)) + 1
 
 
 def _due_day(days: Sequence[int]) -> int:
@@ -111,14 +128,9 @@ def _due_day(days: Sequence[int]) -> int:
 
     The last day of a month is beside the first of the next: what is due then may come on either.
     """
-    counts = Counter(date_of(day).day for day in days)
-    far = {day: sum(_apart(day, other) * n for other, n in counts.items()) for day in counts}
+    counts = Counter(map(_day_of_month, days))
+    far = {day: sum(_APART[day][other] * n for other, n in counts.items()) for day in counts}
     return min(counts, key=lambda day: (far[day], -counts[day], day))
-
-
-def _apart(one: int, other: int) -> int:
-    direct = abs(one - other)
-    return min(direct, _MONTH_DAYS - direct)
 
 
 def _two_days(days: Sequence[int], gaps: Sequence[int]) -> tuple[int, ...] | None:
@@ -129,10 +141,19 @@ def _two_days(days: Sequence[int], gaps: Sequence[int]) -> tuple[int, ...] | Non
     if len(days) < SEMI_MONTHLY_ROWS_MIN or 2 * sum(1 for gap in gaps if gap == 14) > len(gaps):
         return None
     # They take turns.
-    odd, even = _due_day(days[::2]), _due_day(days[1::2])
-    if _apart(odd, even) < DAYS_APART_MIN:
+    turns = days[::2], days[1::2]
+    # What wanders is soon seen to: two days that are moved from one are apart by as much as both at most.
+    if any(_farthest(some, _day_of_month(some[0])) > 2 * DAYS_MOVED_MAX for some in turns):
         return None
-    for place, day in enumerate(days):
-        if _apart(date_of(day).day, even if place % 2 else odd) > DAYS_MOVED_MAX:
-            return None
+    odd, even = map(_due_day, turns)
+    if _APART[odd][even] < DAYS_APART_MIN:
+        return None
+    if max(_farthest(turns[0], odd), _farthest(turns[1], even)) > DAYS_MOVED_MAX:
+        return None
     return tuple(sorted((odd, even)))
+
+
+def _farthest(days: Sequence[int], due_day: int) -> int:
+    """How far the one that is moved most is from a day of the month."""
+    apart = _APART[due_day]
+    return max(apart[_day_of_month(day)] for day in days)

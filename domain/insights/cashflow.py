@@ -6,10 +6,12 @@ lies after the reference day, and all are covered; any other is `partial`, and i
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
 from functools import partial
 from itertools import pairwise
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 from domain.categories.vocabulary import (
@@ -87,6 +89,8 @@ OUTLIER_RANGES = 3
 UNLABELLED = "unlabelled"
 CLASSES = (ESSENTIAL, NON_ESSENTIAL, LOAN, TAX, FEE, INCIDENT, TRANSFER, OTHER, UNLABELLED)
 
+_id = attrgetter("id")
+
 
 class Told(NamedTuple):
     """What a metric comes to, and the rows that it counts."""
@@ -122,7 +126,7 @@ def each_currency(measure: Callable[[Flow], Told], analysis: Analysis, window: W
         covered = analysis.covered_in(currency, window)
         told = Told(None, (), INSUFFICIENT_HISTORY, NO_HISTORY)
         if covered:
-            told = measure(Flow(analysis, currency, held, tuple(analysis.rows(currency, window)), covered))
+            told = measure(Flow(analysis, currency, held, analysis.rows(currency, window), covered))
         missing = _has_missing_amounts(analysis.of_currency(currency), held)
         yield Figure(
             value=told.value,
@@ -132,7 +136,7 @@ def each_currency(measure: Callable[[Flow], Told], analysis: Analysis, window: W
             covered_days=covered,
             status=told.status,
             reason=told.reason or (AMOUNT_MISSING if missing else None),
-            rows=tuple(row.id for row in told.rows),
+            rows=tuple(map(_id, told.rows)),
             notes=told.notes,
         )
 
@@ -146,10 +150,12 @@ class Sums(NamedTuple):
     outflow: int = 0
     """Not positive."""
 
-    def as_field(self, of: int = 1) -> dict[str, int]:
+    def as_field(self) -> dict[str, int]:
+        return {"inflow": self.inflow, "outflow": self.outflow, "net": self.inflow + self.outflow}
+
+    def by(self, number: int) -> dict[str, int]:
         """Each part by a number, rounded on its own."""
-        parts = {"inflow": self.inflow, "outflow": self.outflow, "net": self.inflow + self.outflow}
-        return {name: rounded(Fraction(amount, of)) for name, amount in parts.items()}
+        return {name: rounded(Fraction(amount, number)) for name, amount in self.as_field().items()}
 
 
 def sums_of(rows: Iterable[Row]) -> Sums:
@@ -158,10 +164,11 @@ def sums_of(rows: Iterable[Row]) -> Sums:
 
 
 def sums_by_month(flow: Flow, rows: Iterable[Row]) -> dict[int, Sums]:
-    by_month: dict[int, list[Row]] = {}
+    day_of = flow.analysis.day
+    by_month: defaultdict[int, list[int]] = defaultdict(lambda: [0, 0])
     for row in rows:
-        by_month.setdefault(month_of(flow.day(row)), []).append(row)
-    return {month: sums_of(held) for month, held in by_month.items()}
+        by_month[month_of(day_of(row))][row.amount < 0] += row.amount
+    return {month: Sums(*held) for month, held in by_month.items()}
 
 
 def sums_of_complete(months: Mapping[int, Sums], parts: Iterable[Part]) -> tuple[Sums, int]:
@@ -170,9 +177,9 @@ def sums_of_complete(months: Mapping[int, Sums], parts: Iterable[Part]) -> tuple
     return Sums(sum(one.inflow for one in held), sum(one.outflow for one in held)), len(held)
 
 
-def sums_of_complete_months(flow: Flow, rows: Iterable[Row]) -> tuple[Sums, int]:
+def sums_of_complete_months(flow: Flow) -> tuple[Sums, int]:
     parts = parts_of(flow.analysis, flow.currency, flow.window)
-    return sums_of_complete(sums_by_month(flow, rows), parts)
+    return sums_of_complete(sums_by_month(flow, flow.rows), parts)
 
 
 # In, out, and what is left
@@ -184,7 +191,7 @@ def _totals(flow: Flow, rows: Sequence[Row]) -> dict[str, Any]:
     complete, count = sums_of_complete(months, parts)
     return {
         **sums_of(rows).as_field(),
-        "average": {**complete.as_field(of=count), "months": count} if count else None,
+        "average": {**complete.by(count), "months": count} if count else None,
         "months": [{**part.as_field(), **_sums_in(months, part)} for part in parts],
     }
 
@@ -209,17 +216,22 @@ def _all_flows(flow: Flow) -> Told:
 
 def _without_transfers(flow: Flow) -> Told:
     own = [row for row in flow.rows if flow.analysis.is_between_own(row)]
-    rows = [row for row in flow.rows if not flow.analysis.is_between_own(row)]
+    rows = _others(flow) if own else flow.rows
     return Told(_totals(flow, rows), rows, notes={"own_transfers": sums_of(own).as_field()})
 
 
+def _others(flow: Flow) -> list[Row]:
+    """The rows that are no own transfers."""
+    return [row for row in flow.rows if not flow.analysis.is_between_own(row)]
+
+
 def _monthly_average(flow: Flow) -> Told:
-    total, count = sums_of_complete_months(flow, flow.rows)
+    total, count = sums_of_complete_months(flow)
     parts = parts_of(flow.analysis, flow.currency, flow.window)
     if not count:
         return Told(None, (), INSUFFICIENT_HISTORY, NO_COMPLETE_MONTH)
-    compatible = sums_of(flow.rows).as_field(of=len(parts))
-    value = {**total.as_field(of=count), "months": count, "per_calendar_month": compatible}
+    compatible = sums_of(flow.rows).by(len(parts))
+    value = {**total.by(count), "months": count, "per_calendar_month": compatible}
     return Told(value, flow.rows)
 
 
@@ -228,7 +240,7 @@ def _daily_average(flow: Flow) -> Told:
     outflows = sum(1 for row in flow.rows if row.amount < 0)
     return Told(
         {
-            **sums_of(flow.rows).as_field(of=flow.covered),
+            **sums_of(flow.rows).by(flow.covered),
             "inflow_count": ratio(Fraction(inflows, flow.covered)),
             "outflow_count": ratio(Fraction(outflows, flow.covered)),
             "count": ratio(Fraction(len(flow.rows), flow.covered)),
@@ -266,12 +278,12 @@ def _net_over_months(analysis: Analysis, window: Window) -> Iterator[Figure]:
 
 def _net(flow: Flow) -> Told:
     value: dict[str, Any] = {}
+    months, months_less = sums_by_month(flow, flow.rows), sums_by_month(flow, _others(flow))
     for name, of in NET_WINDOWS.items():
-        within = flow._replace(window=window_of(of, flow.analysis.as_of))
-        rows = [row for row in flow.rows if within.window.holds(flow.day(row))]
-        others = [row for row in rows if not flow.analysis.is_between_own(row)]
-        total, count = sums_of_complete_months(within, rows)
-        less, _ = sums_of_complete_months(within, others)
+        # The longest holds the others: their complete months are among its own.
+        parts = parts_of(flow.analysis, flow.currency, window_of(of, flow.analysis.as_of))
+        total, count = sums_of_complete(months, parts)
+        less, _ = sums_of_complete(months_less, parts)
         value[name] = (
             {
                 "months": count,
@@ -285,7 +297,6 @@ def _net(flow: Flow) -> Told:
         )
     if all(part is None for part in value.values()):
         return Told(None, (), INSUFFICIENT_HISTORY, NO_COMPLETE_MONTH)
-    # The longest holds the others.
     parts = parts_of(flow.analysis, flow.currency, flow.window)
     complete = {part.month for part in parts if part.complete}
     return Told(value, [row for row in flow.rows if month_of(flow.day(row)) in complete])
@@ -397,8 +408,7 @@ def class_of(analysis: Analysis, row: Row) -> str:
 
 
 def _classes(flow: Flow) -> Told:
-    refunded = flow.analysis.refunds.debits
-    debits = {row.id: row for account in flow.analysis.of_currency(flow.currency) for row in account.rows}
+    refunded = flow.analysis.refunded
     totals = dict.fromkeys(CLASSES, 0)
     counts = dict.fromkeys(CLASSES, 0)
     counted = []
@@ -406,8 +416,8 @@ def _classes(flow: Flow) -> Told:
         if row.amount < 0:
             name = class_of(flow.analysis, row)
             counts[name] += 1
-        elif refunded.get(row.id) in debits:
-            name = class_of(flow.analysis, debits[refunded[row.id]])
+        elif row.id in refunded:
+            name = class_of(flow.analysis, refunded[row.id])
         else:
             continue
         totals[name] += row.amount
@@ -474,7 +484,7 @@ def _balance_to_inflow(flow: Flow) -> Told:
         accounts = not_ended(flow.analysis.of_currency(flow.currency), flow.window)
         why = why_unknown_together(flow.analysis, accounts, flow.window, 0)
         return Told(None, (), INSUFFICIENT_HISTORY, why)
-    total, count = sums_of_complete_months(flow, flow.rows)
+    total, count = sums_of_complete_months(flow)
     if not count:
         return Told(None, (), INSUFFICIENT_HISTORY, NO_COMPLETE_MONTH)
     if not total.inflow:

@@ -45,14 +45,14 @@ def covered_together(accounts: Iterable[Account], since: int) -> tuple[Range, ..
 
 def days_in(ranges: Iterable[Range], first: int, last: int) -> int:
     """How many days of these ranges lie between two days, both included."""
-    spans = ((max(begin, first), min(end, last)) for begin, end in ranges)
-    return sum(end - begin + 1 for begin, end in spans if begin <= end)
+    return sum(max(0, min(end, last) - max(begin, first) + 1) for begin, end in ranges)
 
 
 def clipped(ranges: Iterable[Range], first: int, last: int) -> list[Range]:
     """What of these ranges lies between two days, both included."""
-    spans = ((max(begin, first), min(end, last)) for begin, end in ranges)
-    return [(begin, end) for begin, end in spans if begin <= end]
+    if first > last:
+        return []
+    return [(max(begin, first), min(end, last)) for begin, end in ranges if begin <= last and first <= end]
 
 
 def uncovered(ranges: Sequence[Range], first: int, last: int) -> list[Range]:

@@ -117,9 +117,11 @@ def _last(part: EndOfDay) -> int:
     return part.first + len(part.balances) - 1
 
 
-def _column(part: EndOfDay, first: int, last: int) -> list[int | None]:
-    """What an account adds on each day from one to another: nothing after its end."""
-    return [0 if part.end is not None and day > part.end else part.on(day) for day in range(first, last + 1)]
+def _column(part: EndOfDay, first: int, last: int) -> Sequence[int | None]:
+    """What an account adds on each day from one to another: nothing after its end. One that goes on has all of them."""
+    if part.end is None:
+        return part.balances[first - part.first : max(last - part.first + 1, 0)]
+    return [0 if day > part.end else part.on(day) for day in range(first, last + 1)]
 
 
 def _booked(account: Account) -> dict[int, int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from decimal import ROUND_HALF_EVEN, Decimal, localcontext
 from fractions import Fraction
+from operator import mul
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
@@ -108,7 +109,7 @@ def scaled(amount: int, exponent: int) -> Fraction:
 
 def ratio(value: Fraction | int) -> str:
     """Four decimals, half to even: `0.3333`."""
-    parts = round(Fraction(value) * 10_000)
+    parts = round(Fraction(value.numerator * 10_000, value.denominator))
     sign, size = ("-" if parts < 0 else ""), abs(parts)
     return f"{sign}{size // 10_000}.{size % 10_000:04d}"
 
@@ -134,11 +135,15 @@ def root(value: Fraction, digits: int = 12) -> Fraction:
         return Fraction(text.quantize(Decimal(1).scaleb(-digits), ROUND_HALF_EVEN))
 
 
+def sum_of_products(some: Iterable[int], others: Iterable[int]) -> int:
+    return sum(map(mul, some, others))
+
+
 def deviation(values: Iterable[int], *, sample: bool = False) -> Fraction | None:
     """The standard deviation: of a population, or of a sample; None of too few."""
     held = list(values)
     if len(held) <= (1 if sample else 0):
         return None
     count = len(held)
-    squares = Fraction(count * sum(value * value for value in held) - sum(held) ** 2, count)
-    return root(squares / (count - 1 if sample else count))
+    squares = count * sum_of_products(held, held) - sum(held) ** 2
+    return root(Fraction(squares, count * (count - 1 if sample else count)))

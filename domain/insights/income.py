@@ -63,6 +63,8 @@ APART: dict[str, frozenset[str]] = {
     SAID_TRANSFERS: frozenset({"TRANSFER"}),
 }
 _REASONS = (OWN_TRANSFERS, *APART)
+#: By label: none is in two of them.
+_REASON_OF = {label: reason for reason, labels in APART.items() for label in labels}
 
 NO_INCOME = "no_income"
 TOO_FEW_MONTHS = "too_few_months"
@@ -97,17 +99,28 @@ def apart_of(analysis: Analysis, row: Row) -> str | None:
         return OWN_TRANSFERS
     if row.id in analysis.refunds.debits:
         return REFUNDS
-    return next((reason for reason, labels in APART.items() if row.has_any(labels)), None)
+    reasons = [_REASON_OF[label.name] for label in row.labels if label.name in _REASON_OF]
+    return min(reasons, key=_REASONS.index, default=None)
 
 
 def income_rows(analysis: Analysis, currency: str, window: Window) -> list[Row]:
     """The credits of a window that are income (I1), account by account, oldest first."""
+    what = ("income", currency, *window[:2])
+    return analysis.once(what, lambda: _income_rows(analysis, currency, window))
+
+
+def _income_rows(analysis: Analysis, currency: str, window: Window) -> list[Row]:
     rows = analysis.rows(currency, window)
     return [row for row in rows if row.amount > 0 and apart_of(analysis, row) is None]
 
 
 def monthly_income(analysis: Analysis, currency: str, window: Window) -> list[MonthIncome]:
     """I1 of every complete covered month of a window, oldest first; a month without income is 0."""
+    what = ("monthly income", currency, *window[:2])
+    return analysis.once(what, lambda: _monthly_income(analysis, currency, window))
+
+
+def _monthly_income(analysis: Analysis, currency: str, window: Window) -> list[MonthIncome]:
     complete = [part.month for part in complete_months(analysis, currency, window)]
     by_month: dict[int, list[Row]] = {month: [] for month in complete}
     for row in income_rows(analysis, currency, window):
@@ -124,6 +137,10 @@ def median_income(analysis: Analysis, currency: str, window: Window) -> Fraction
 
 def income_streams(analysis: Analysis, currency: str) -> list[Stream]:
     """The streams of credits of which more than half of the rows are income."""
+    return analysis.once(("income streams", currency), lambda: _income_streams(analysis, currency))
+
+
+def _income_streams(analysis: Analysis, currency: str) -> list[Stream]:
     return [
         stream
         for stream in analysis.streams
@@ -175,6 +192,11 @@ class Miss(NamedTuple):
 
 def missed_deposits(analysis: Analysis, currency: str, window: Window) -> list[Miss]:
     """I8: what was missed on a day of a window, as it was seen then; by day, then in the order of streams."""
+    what = ("missed deposits", currency, *window[:2])
+    return analysis.once(what, lambda: _missed_deposits(analysis, currency, window))
+
+
+def _missed_deposits(analysis: Analysis, currency: str, window: Window) -> list[Miss]:
     misses = [
         miss for stream in income_streams(analysis, currency) for miss in _misses_of(stream, analysis, window)
     ]

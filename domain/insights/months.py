@@ -13,6 +13,8 @@ from domain.transactions import date_of, day_of
 
 #: January of year 1: the calendar has no month before it.
 MONTH_MIN = 12
+#: Of a hundred years.
+_MONTHS_KEPT = 1_200
 
 
 @lru_cache(maxsize=16_384)
@@ -21,14 +23,17 @@ def month_of(day: int) -> int:
     return civil.year * 12 + civil.month - 1
 
 
+@lru_cache(maxsize=_MONTHS_KEPT)
 def first_day(month: int) -> int:
     return day_of(date(month // 12, month % 12 + 1, 1))
 
 
+@lru_cache(maxsize=_MONTHS_KEPT)
 def last_day(month: int) -> int:
     return first_day(month) + monthrange(month // 12, month % 12 + 1)[1] - 1
 
 
+@lru_cache(maxsize=_MONTHS_KEPT)
 def month_text(month: int) -> str:
     """`YYYY-MM`."""
     return f"{month // 12:04d}-{month % 12 + 1:02d}"
@@ -52,6 +57,7 @@ def months_in(window: Window) -> Iterator[Month]:
         yield Month(month, max(first, window.first), min(last, window.last), within)
 
 
+@lru_cache(maxsize=1_024)
 def window_of(name: str, as_of: int) -> Window:
     """A window by its name: `90d` is the last 90 days up to the reference day, `6m` the six whole months before its
     month, `current_month` its month up to it.

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from fractions import Fraction
 from itertools import pairwise
+from math import ceil, floor
 from typing import TYPE_CHECKING, Any
 
 from domain.categories.vocabulary import LOAN_REPAYMENTS, OWN_TRANSFERS, WAGE_ADVANCES
@@ -460,12 +461,14 @@ def _alerts(analysis: Analysis, currency: str, window: Window) -> Figure:
     for day, account, amount in _low_balances(analysis, currency, window):
         tell(day, "balance_below", account, amount)
     for account in analysis.of_currency(currency):
-        limit = scaled(_parameter(analysis, "deposit_above"), account.exponent)
+        # Amounts are whole numbers, and so are the limits that they pass.
+        limit = floor(scaled(_parameter(analysis, "deposit_above"), account.exponent))
         for row in analysis.rows_of(account, window):
             if row.amount > limit and not analysis.is_between_own(row):
                 tell(analysis.day(row), "deposit_above", row.account, row.amount, row)
-            if _is_nsf(row):
-                tell(analysis.day(row), "insufficient_funds", row.account, row.amount, row)
+    for row in labelled(analysis, currency, window, NSF_FEES | REJECTIONS).rows:
+        if _is_nsf(row):
+            tell(analysis.day(row), "insufficient_funds", row.account, row.amount, row)
     for loan in analysis.loans:
         if loan.currency == currency and _is_seen_to_begin(analysis, loan.account, loan.rows[0].day):
             tell(loan.rows[0].day, "new_loan_payment", loan.account, loan.rows[0].amount, loan.rows[0])
@@ -495,12 +498,15 @@ def _low_balances(analysis: Analysis, currency: str, window: Window) -> Iterator
     """The first day of each run of days that end below the threshold, and what there was."""
     last = min(window.last, analysis.as_of)
     for account in analysis.of_currency(currency):
-        limit = scaled(_parameter(analysis, "balance_below"), account.exponent)
-        ends = analysis.end_of_days[account.id]
-        for day in range(window.first, last + 1):
-            held, before = ends.on(day), ends.on(day - 1)
-            if held is not None and held < limit and (before is None or before >= limit):
-                yield day, account.id, held
+        limit = ceil(scaled(_parameter(analysis, "balance_below"), account.exponent))
+        # The run may have begun on the day before the window.
+        days, balances = analysis.end_of_days[account.id].known(window.first - 1, last)
+        last_low: int | None = None
+        for day, held in zip(days, balances, strict=True):
+            if held < limit:
+                if last_low != day - 1 and day >= window.first:
+                    yield day, account.id, held
+                last_low = day
 
 
 def _is_nsf(row: Row) -> bool:

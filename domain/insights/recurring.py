@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from typing import Any
-from uuid import UUID
 
 from domain.insights.analysis import Analysis
 from domain.insights.balances import text_of
@@ -82,7 +81,10 @@ def calendar_of(stream: Stream) -> list[dict[str, Any]]:
 
 def text_of_id(row: Row) -> str:
     """The id of a row as it is shown: a UUID, which is what 16 bytes are."""
-    return str(UUID(bytes=row.id)) if len(row.id) == 16 else row.id.hex()
+    text = row.id.hex()
+    if len(row.id) != 16:
+        return text
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 
 def knows_no_recurrence(analysis: Analysis, currency: str) -> bool:
@@ -92,7 +94,8 @@ def knows_no_recurrence(analysis: Analysis, currency: str) -> bool:
 
 
 def _each_stream(part: Callable[[Stream], dict[str, Any]], flow: Flow) -> Told:
-    streams = listed(flow.analysis, flow.currency, flow.window)
+    what = ("listed", flow.currency, *flow.window[:2])
+    streams = flow.analysis.once(what, lambda: listed(flow.analysis, flow.currency, flow.window))
     if not streams and not covers_recurrence(flow.analysis, flow.currency):
         return Told(None, (), INSUFFICIENT_HISTORY, HISTORY_TOO_SHORT)
     return Told([part(stream) for stream in streams], [row for stream in streams for row in stream.rows])

@@ -87,8 +87,9 @@ def _keys(row: Row) -> Iterator[_Key]:
     """What tells the other side of a row, the surest first."""
     if row.other:
         yield row.account, "other", row.other
-    if row.brand:
-        yield row.account, "brand", row.brand
+    brand = row.brand
+    if brand:
+        yield row.account, "brand", brand
     name = counterparty_root(row.wording)
-    if sum(map(len, name.split())) >= LETTERS_MIN:
+    if len(name) - name.count(" ") >= LETTERS_MIN:
         yield row.account, "name", name

@@ -33,19 +33,22 @@ def returned_debits(rows: Iterable[Row]) -> dict[bytes, Row]:
     names nobody gives back the only debit that there is of its amount. Each debit is returned once at most, the
     latest first.
     """
-    held = sorted(rows, key=lambda row: (row.day, row.id))
+    held = list(rows)
     credits: defaultdict[tuple[str, int], list[Row]] = defaultdict(list)
-    for row in held:
-        if row.amount > 0 and row.has_any(REJECTIONS):
-            credits[row.account, row.amount].append(row)
+    for row in _in_order(row for row in held if row.amount > 0 and row.has_any(REJECTIONS)):
+        credits[row.account, row.amount].append(row)
     debits: defaultdict[tuple[str, int], list[Row]] = defaultdict(list)
     for row in held:
         if row.amount < 0 and (row.account, -row.amount) in credits and not row.has_any(REJECTIONS):
             debits[row.account, -row.amount].append(row)
     returned: dict[bytes, Row] = {}
     for what, of_amount in credits.items():
-        returned |= _returned(debits[what], of_amount)
+        returned |= _returned(_in_order(debits[what]), of_amount)
     return returned
+
+
+def _in_order(rows: Iterable[Row]) -> list[Row]:
+    return sorted(rows, key=lambda row: (row.day, row.id))
 
 
 def _returned(debits: Sequence[Row], credits: Iterable[Row]) -> dict[bytes, Row]:

@@ -59,6 +59,7 @@ __all__ = [
     "Stream",
     "following_expected",
     "is_regular",
+    "root_of",
     "streams_in",
     "varies",
 ]
@@ -166,7 +167,12 @@ def streams_in(account: Account, as_of: int, *, since: int = 0) -> tuple[Stream,
 
 def _key_of(row: Row) -> str:
     """Whom a row goes to or comes from. A row that says nothing goes with others of its type."""
-    return row.other or stream_root(row.wording) or row.root or row.kind
+    return row.other or root_of(row) or row.kind
+
+
+def root_of(row: Row) -> str:
+    """What its wording has in common with those of other months; else with any others."""
+    return stream_root(row.wording) or row.root
 
 
 # Parting a group by its amounts
@@ -216,15 +222,16 @@ def _variance(sizes: Sequence[int]) -> Fraction:
 def _border(sizes: Sequence[int]) -> int:
     """The least of the larger part, where two parts vary least around their own means. Sizes are in order."""
     count, total = len(sizes), sum(sizes)
-    best, border, below = Fraction(-1), sizes[-1], 0
+    best, best_of, border, below = 0, 1, sizes[-1], 0
     for place, (size, following) in enumerate(pairwise(sizes), 1):
         below += size
         if size == following:
             continue
-        # The sum of squares is the same for all; what is left of it is least where this is greatest.
-        explained = Fraction(below * below, place) + Fraction((total - below) ** 2, count - place)
-        if explained > best:
-            best, border = explained, following
+        # The sum of squares is the same for all; least of it is left within the parts where most lies between them.
+        # That is this quotient, by `count`. Whole numbers are compared: there is one for each size.
+        between, of = (below * count - total * place) ** 2, place * (count - place)
+        if between * best_of > best * of:
+            best, best_of, border = between, of, following
     return border
 
 
@@ -237,9 +244,11 @@ def _peeled(rows: list[Row], name: str) -> list[_Part]:
     fixed = sorted(amount for amount, count in counts.items() if count >= PART_MIN)
     if not fixed or len(counts) == 1:
         return whole
-    rhythm = _rhythm_of(rows)
     chains = _chains(rows, fixed)
-    if not chains or (_is_steady(rhythm) and not _take_turns(rows, chains, rhythm)):
+    if not chains:
+        return whole
+    rhythm = _rhythm_of(rows)
+    if _is_steady(rhythm) and not _take_turns(rows, chains, rhythm):
         return whole
     parts = [_Part(chain, f"amount {abs(chain[0].amount):020d}", chain[0].amount) for chain in chains]
     taken = {row.id for chain in chains for row in chain}
@@ -368,7 +377,7 @@ def _id_of(*parts: str) -> str:
 
 
 def _common_root(rows: Sequence[Row]) -> str:
-    return _most_frequent(stream_root(row.wording) or row.root for row in rows)
+    return _most_frequent(root_of(row) for row in rows)
 
 
 def _most_frequent(texts: Iterable[str]) -> str:
@@ -380,10 +389,11 @@ def _most_frequent(texts: Iterable[str]) -> str:
 def _labels_of(rows: Sequence[Row]) -> tuple[str, ...]:
     counts: Counter[str] = Counter()
     places: dict[str, int] = {}
-    for row in rows:
-        for place, name in enumerate(dict.fromkeys(label.name for label in row.labels)):
-            counts[name] += 1
-            places[name] = places.get(name, 0) + place
+    # Most rows of a stream have the same labels.
+    for labels, times in Counter(row.labels for row in rows).items():
+        for place, name in enumerate(dict.fromkeys(label.name for label in labels)):
+            counts[name] += times
+            places[name] = places.get(name, 0) + place * times
     most = [name for name, count in counts.items() if 2 * count > len(rows)]
     return tuple(sorted(most, key=lambda name: (Fraction(places[name], counts[name]), name)))
 
@@ -396,8 +406,8 @@ def _repartition(account: Account, days: Sequence[int], rhythm: Rhythm, as_of: i
     """R6: whether it began after the days that are known did, and stopped before the reference day."""
     if rhythm.gap is None:
         return NONE
-    has_begun = bool(account.covered) and days[0] > max(account.covered[0][0], since) + rhythm.gap
-    has_stopped = days[-1] + rhythm.gap < as_of
+    has_begun = bool(account.covered) and days[0] - max(account.covered[0][0], since) > rhythm.gap
+    has_stopped = as_of - days[-1] > rhythm.gap
     match has_begun, has_stopped:
         case True, True:
             return BOTH

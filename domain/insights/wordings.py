@@ -60,8 +60,9 @@ _FIRMS = _LEGAL_FORMS - {"AS"}
 #: Before a legal form these are part of the firm's full name.
 _COUNTRIES = frozenset("FRANCE ESPAÑA ESPANA SPAIN BELGIE BELGIUM BELGIQUE NEDERLAND UK EUROPE".split())
 
-# A wording comes back every month, but for its digits.
+# A wording comes back every month, but for its digits: it matters where they stand, and not which they are.
 _WORDINGS_MAX = 65_536
+_SAME_DIGITS = bytes.maketrans(b"123456789", b"000000000")
 
 
 def stream_root(wording: str) -> str:
@@ -69,12 +70,12 @@ def stream_root(wording: str) -> str:
 
     Takes time in proportion to the length of the wording, up to `LETTERS_MAX`.
     """
-    return _stream_root(wording[:LETTERS_MAX])
+    return _stream_root(_kept(wording))
 
 
 def counterparty_root(wording: str) -> str:
     """Whom a wording names: `stream_root` without words of payments and refunds; empty where none is left."""
-    return _counterparty_root(wording[:LETTERS_MAX])
+    return _counterparty_root(_kept(wording))
 
 
 def names_a_firm(text: str) -> bool:
@@ -82,15 +83,20 @@ def names_a_firm(text: str) -> bool:
     return not _FIRMS.isdisjoint(_WORD.findall(text[:LETTERS_MAX].upper()))
 
 
-@lru_cache(maxsize=_WORDINGS_MAX)
-def _stream_root(wording: str) -> str:
-    return " ".join(_words(wording))
+def _kept(wording: str) -> bytes:
+    """What is looked at of a wording, with the same digits everywhere."""
+    return wording[:LETTERS_MAX].encode(errors="surrogatepass").translate(_SAME_DIGITS)
 
 
 @lru_cache(maxsize=_WORDINGS_MAX)
-def _counterparty_root(wording: str) -> str:
-    named = [word for word in _words(wording) if word not in PAYMENT_WORDS and word not in _REFUND_WORDS]
-    return " ".join(named)
+def _stream_root(kept: bytes) -> str:
+    return " ".join(_words(kept.decode(errors="surrogatepass")))
+
+
+@lru_cache(maxsize=_WORDINGS_MAX)
+def _counterparty_root(kept: bytes) -> str:
+    words = _stream_root(kept).split()
+    return " ".join(word for word in words if word not in PAYMENT_WORDS and word not in _REFUND_WORDS)
 
 
 def _words(wording: str) -> list[str]:

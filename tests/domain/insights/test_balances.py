@@ -337,6 +337,11 @@ def test_b13_the_threshold_is_given_in_hundredths():
     assert value("B13", current(currency="JPY", exponent=0), parameters={"threshold": 2000}) == 2
 
 
+def test_b13_a_threshold_may_lie_between_two_balances():
+    # 1500.5 yen: the 12th to the 14th at 1500 are below it, too.
+    assert value("B13", current(currency="JPY", exponent=0), parameters={"threshold": 150_050}) == 5
+
+
 def test_b14_is_the_slope_by_thirty_days():
     # x from 0 to 13: sum 91, of squares 819; y sums to 12500; xy to 1 * 3000 - (4 + 5 + 6) * 2000 +
     # (7 + 8 + 9 + 10) * 2000 + (11 + 12 + 13) * 1500 = 95000.

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from domain.categories.vocabulary import LABELS
 from domain.insights.analysis import Analysis
 from domain.insights.figures import INSUFFICIENT_HISTORY, NOT_APPLICABLE
-from domain.insights.income import METRICS, income_rows, median_income, monthly_income
+from domain.insights.income import APART, METRICS, income_rows, median_income, monthly_income
 from tests.domain.insights.books_of import account, books, day, row, window
 
 BY_ID = {metric.id: metric for metric in METRICS}
@@ -55,6 +55,10 @@ def held(rows, **more):
 
 
 # I1
+
+
+def test_no_label_has_two_reasons_to_be_apart():
+    assert len(set().union(*APART.values())) == sum(map(len, APART.values()))
 
 
 def test_income_and_what_is_apart_by_hand():

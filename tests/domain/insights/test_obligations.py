@@ -459,6 +459,27 @@ def test_k18_each_run_below_the_threshold_is_told_once():
     ]
 
 
+def test_k18_a_run_that_began_before_the_window_is_not_told():
+    rows = [("2024-06-02", -10000, "CB LIDL"), ("2024-06-04", 10000, "VIR"), ("2024-06-05", -7000, "CB LIDL")]
+    june = window("2024-06-03", "2024-06-30")
+    found = figure("K18", rows, within=june, readings=[("2024-06-30", 8000)])
+    assert [(one["day"], one["amount"]) for one in found.value["events"]] == [("2024-06-05", 8000)]
+
+
+def test_k18_a_threshold_may_lie_between_two_amounts():
+    # 1.5 yen: 2 are more, and 1 is less.
+    yen = {"currency": "JPY", "exponent": 0, "parameters": {"balance_below": 150, "deposit_above": 150}}
+    rows = [("2024-06-20", 1, "VIR"), ("2024-06-21", 2, "VIR"), ("2024-06-22", -2, "CB LIDL")]
+    found = figure("K18", rows, readings=[("2024-06-30", 3)], **yen)
+    assert [(one["type"], one["amount"]) for one in found.value["events"]] == [("deposit_above", 2)]
+    found = figure("K18", rows, readings=[("2024-06-30", 1)], **yen)
+    assert [(one["day"], one["type"], one["amount"]) for one in found.value["events"]] == [
+        ("2024-01-01", "balance_below", 0),
+        ("2024-06-21", "deposit_above", 2),
+        ("2024-06-22", "balance_below", 1),
+    ]
+
+
 def test_k18_tells_new_income_and_income_that_did_not_come():
     # A wage from 28 February on is new, since January and February were looked at. That of January to April stopped.
     begun = figure("K18", monthly(28, 200000, "VIR SALAIRE ALGOAN", "WAGE", months=(2, 3, 4, 5, 6)))

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from domain.insights.cadence import (
     BIMONTHLY,
     BIWEEKLY,
+    BOUNDS,
     MONTHLY,
     OTHER,
     QUARTERLY,
@@ -21,6 +22,7 @@ from domain.insights.cadence import (
     YEARLY,
     rhythm_of,
 )
+from domain.insights.figures import median
 from domain.transactions import date_of
 from tests.domain.insights.books_of import day
 
@@ -103,6 +105,27 @@ def test_four_weeks_of_every_second_week_are_not_either():
     """5 and 19 January, 2 and 16 February: three days off at most, and yet always a Friday."""
     rhythm = rhythm_of(every(14, 4, day("2024-01-05")))
     assert (rhythm.cadence, rhythm.due_days) == (BIWEEKLY, ())
+
+
+def test_two_days_that_are_moved_by_four_days_both_ways():
+    texts = ("2024-01-01", "2024-01-17", "2024-02-05", "2024-02-21", "2024-03-09", "2024-03-25")
+    rhythm = rhythm_of([day(text) for text in texts])
+    assert (rhythm.cadence, rhythm.due_days) == (SEMI_MONTHLY, (5, 21))
+
+
+def test_days_that_wander_together_are_moved_from_no_two_days():
+    """The first ones, 1 Jan to 10 April, lie nine days apart, which no due day is within four days of."""
+    texts = ("2024-01-01", "2024-01-17", "2024-02-03", "2024-02-19", "2024-03-06", "2024-03-20", "2024-04-10")
+    rhythm = rhythm_of([day(text) for text in texts])
+    assert (rhythm.cadence, rhythm.due_days) == (BIWEEKLY, ())
+
+
+@given(st.lists(st.integers(0, 400), min_size=1, max_size=9))
+def test_the_median_gap_lies_within_the_bounds_of_the_cadence(gaps):
+    rhythm = rhythm_of([START + sum(gaps[:place]) for place in range(len(gaps) + 1)])
+    fitting = [name for name, (shortest, longest) in BOUNDS.items() if shortest <= rhythm.gap <= longest]
+    assert rhythm.gap == median(gaps)
+    assert rhythm.cadence in (fitting or [OTHER])
 
 
 def test_regularity_is_the_share_of_gaps_within_bounds():
