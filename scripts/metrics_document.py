@@ -47,9 +47,10 @@ that labelled it; `not_counted=true` adds those that it leaves out, and why.
 - **Accounts** are all checking and savings accounts that are not disabled, or those that are named.
 - **Currencies** never meet: there is one figure for each.
 - **Pending** transactions are in no figure. With `include_pending=true` they are told of apart.
-- **Own transfers** count as such on evidence: the other side is another account of the same person, or both carry one
-  reference from end to end, or both wordings say so. Amount and date alone make a suggestion, which is left out of
-  nothing. `GET /v1/consumers/{consumer_id}/transfers` has both.
+- **Own transfers** count as such on evidence: the other side is another account of the same person, by its number or by
+  the IBAN in the wording, or both sides carry one reference from end to end, or both say so. A row says so by its label,
+  or by naming a holder in full; a transfer of a savings account does unless it is known to be something else. Amount
+  and date alone make a suggestion, which is left out of nothing. `GET /v1/consumers/{consumer_id}/transfers` has both.
 - **Refunds** are credits that give back an earlier debit of the same counterparty, within 90 days and not greater than
   it. They lower what was spent, and are no income.
 - **No value** is `null`, and never a zero: `status` and `reason` say why. `insufficient_history`: the days are not

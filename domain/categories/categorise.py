@@ -69,6 +69,11 @@ def labels_of(
     return _kept(text, kind, sign, name)
 
 
+def is_transfer(wording: str, kind: str) -> bool:
+    """Whether a row is a transfer, by the provider's type, else by its words. It need not be between own accounts."""
+    return RULES.is_transfer(words_of(wording[:LETTERS_MAX]), kind)
+
+
 @lru_cache(maxsize=_ROWS_MAX)
 def _kept(text: bytes, kind: str, sign: int, name: bytes) -> tuple[Label, ...]:
     return categorised(RULES, text.decode(), kind, sign, name.decode())

@@ -145,7 +145,8 @@ class RuleBook:
         for one in written:
             for rule in self._rules_of(one):
                 self._add(rule)
-        self._titles = frozenset(_word(text) for text in words.pop("titles", ()))
+        self.titles = frozenset(_word(text) for text in words.pop("titles", ()))
+        """The words that stand before a person's name."""
         self._transfers = self._numbers(words.pop("transfers", ()))
         self._purchases = self._numbers(words.pop("purchases", ()))
         if words:
@@ -178,13 +179,17 @@ class RuleBook:
                 met.append(Match(rule.rank, letters, rule.id, rule))
         return met
 
+    def is_transfer(self, text: Sequence[str], kind: str) -> bool:
+        """Whether a row with these words is a transfer between accounts, whosever they are."""
+        return self._is_transfer(self._found(text).all, kind)
+
     def _found(self, words: Sequence[str]) -> _Found:
         found = _Found(set(), set(), set())
         # The `m` of `H&M` is none.
         titles = {
             place
             for place, word in enumerate(words)
-            if word in self._titles and not (place and words[place - 1] == "&")
+            if word in self.titles and not (place and words[place - 1] == "&")
         }
         for phrase, start in self._phrases.found_in(words):
             found.all.add(phrase)

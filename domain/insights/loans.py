@@ -17,7 +17,7 @@ from domain.categories.vocabulary import FEE, INCIDENT, LABELS, LOAN_REPAYMENTS
 from domain.insights.books import Group, Row
 from domain.insights.figures import Window, median, rounded
 from domain.insights.history import Part, complete_months
-from domain.insights.streams import MATURE
+from domain.insights.streams import MATURE, root_of
 
 if TYPE_CHECKING:
     from domain.insights.analysis import Analysis
@@ -186,7 +186,7 @@ def loans_of(analysis: Analysis) -> tuple[Found, ...]:
     """All loans of the accounts that are looked at, by lender, then by their first day."""
     by_lender: defaultdict[tuple[str, str, str], list[tuple[Row, str]]] = defaultdict(list)
     for row, label, brand in _repayments(analysis):
-        by_lender[row.account, brand or row.root, KIND_OF_LABEL[label]].append((row, label))
+        by_lender[row.account, brand or root_of(row), KIND_OF_LABEL[label]].append((row, label))
     currencies = {account.id: account.currency for account in analysis.accounts}
     found = [
         Found(lender, _commonest(label for _, label in part), account, currencies[account], _rows(part))
@@ -227,7 +227,7 @@ class _Part:
     def __init__(self, held: list[tuple[Row, str]]) -> None:
         self.held = held
         self.amount = -held[0][0].amount
-        self.words = _words(_commonest(row.root for row, _ in held))
+        self.words = _words(_commonest(root_of(row) for row, _ in held))
 
     def may_hold(self, other: _Part) -> bool:
         shared, of_all = len(self.words & other.words), len(self.words | other.words)

@@ -113,6 +113,17 @@ def test_a_loan_with_one_repayment_is_a_loan():
     assert (found.lender, found.count, found.usual) == ("PRET SOGEFINANC EXPRESSO", 1, -12302)
 
 
+def test_the_month_in_a_wording_is_no_other_lender():
+    months = ("JUNI", "JULI", "AUGUSTUS")
+    found = loans(
+        [
+            loan(f"2024-{month:02d}-01", -80000 - month, f"INCASSO HYPOTHEEK {name}")
+            for month, name in enumerate(months, 6)
+        ]
+    )
+    assert [(one.lender, one.count) for one in found] == [("INCASSO HYPOTHEEK", 3)]
+
+
 def test_each_kind_is_named():
     labels = {
         "SPLIT_PAYMENT": "bnpl",

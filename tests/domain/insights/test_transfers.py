@@ -137,6 +137,63 @@ def test_one_text_alone_is_no_evidence():
     assert found(checking(out), savings(into)) == [[], [("out", "in", LOOK_ALIKE)]]
 
 
+@pytest.mark.parametrize(
+    "wording", ["VIREMENT DE MARIUS PONTMERCY", "TRANSFERENCIA DE CARMEN LOPEZ", "STANDING ORDER FROM A/C 1"]
+)
+def test_a_transfer_of_a_savings_account_says_that_it_is_between_own_accounts(wording):
+    out = row("2024-03-01", -50_000, "VIR VERS LIVRET", "SAVING", id="out")
+    into = row("2024-03-01", 50_000, wording, id="in")
+    assert found(checking(out), savings(into)) == [[("out", "in", WORDINGS)], []]
+    # What it is known for is no such transfer; and a checking account is paid by others.
+    known = row("2024-03-01", 50_000, wording, "WAGE", id="in")
+    assert found(checking(out), savings(known)) == [[], [("out", "in", LOOK_ALIKE)]]
+    assert found(checking(out), account("b", [into])) == [[], [("out", "in", LOOK_ALIKE)]]
+
+
+@pytest.mark.parametrize(
+    ("owner", "wording", "is_own"),
+    [
+        ("M. Marius Pontmercy", "VIR INST PONTMERCY MARIUS", True),
+        ("Amélie POULAIN", "VIREMENT DE MLLE POULAIN AMELIE LOYER", True),
+        ("Mme Amélie Poulain", "VIREMENT DE MME POULAIN JEANNE", False),
+        ("M. Leclerc", "VIR M LECLERC", False),
+        ("", "VIREMENT", False),
+    ],
+)
+def test_who_names_a_holder_in_full_says_so_too(owner, wording, is_own):
+    out = row("2024-03-01", -50_000, wording, id="out")
+    into = row("2024-03-01", 50_000, "VIR DEPUIS COMPTE COURANT", "TRANSFER", id="in")
+    pair = [("out", "in", WORDINGS if is_own else LOOK_ALIKE)]
+    assert found(checking(out, owners=(owner,)), account("b", [into])) == (
+        [pair, []] if is_own else [[], pair]
+    )
+
+
+def test_a_holder_is_also_named_as_the_other_side():
+    out = row("2024-03-01", -50_000, "VIR SEPA", id="out", other_name="PONTMERCY MARIUS")
+    into = row("2024-03-01", 50_000, "VIR SEPA PONTMERCY MARIUS", id="in")
+    assert found(checking(out), account("b", [into], owners=("Marius Pontmercy",))) == [
+        [("out", "in", WORDINGS)],
+        [],
+    ]
+
+
+@pytest.mark.parametrize("own", ["", f" DEPUIS {CHECKING}"])
+def test_an_iban_in_the_wording_names_the_other_side_where_nothing_else_does(own):
+    iban = " ".join(SAVINGS[place : place + 4] for place in range(0, len(SAVINGS), 4))
+    out = row("2024-03-01", -50_000, f"VIREMENT VERS {iban}{own}", id="out")
+    into = row("2024-03-01", 50_000, id="in")
+    assert found(checking(out), savings(into)) == [[("out", "in", IBAN)], []]
+    elsewhere = out._replace(other=OUTSIDER)
+    assert found(checking(elsewhere), savings(into)) == [[], [("out", "in", LOOK_ALIKE)]]
+
+
+def test_a_short_number_in_a_wording_names_nobody():
+    out = row("2024-03-01", -50_000, "VIREMENT 20002", id="out")
+    into = row("2024-03-01", 50_000, id="in")
+    assert found(checking(out), account("b", [into], number="20002")) == [[], [("out", "in", LOOK_ALIKE)]]
+
+
 # What a pair must be
 
 
