@@ -38,7 +38,7 @@ _by_day = itemgetter(0, 1)
 def books_of(
     rows: Rows, tenant: str, consumer: str, *, as_of: int | None = None, since: int | None = None
 ) -> Books | None:
-    """The books of a consumer; None without the consumer.
+    """The books of a consumer; None without the consumer. Takes as long as there are rows in them.
 
     The reference day is the day of the last reading, or the last day that something was booked on where nothing was
     ever read. They begin with the first day of the month 24 months before that.

@@ -1,7 +1,7 @@
 """Figures: what the metrics of the catalogue come to for a consumer.
 
-Those that nobody asked anything special of are kept, metric by metric, and made anew for whoever changed. All others
-are made when they are asked for, by the same functions. No clock: the reference day and the moment come from the facts.
+Those that nobody asked anything special of are kept, metric by metric, and made anew for whoever changed. All others,
+and those of somebody with very many rows, are made when they are asked for, by the same functions. No clock: the reference day and the moment come from the facts.
 """
 
 from __future__ import annotations
@@ -20,11 +20,12 @@ from domain.insights.catalogue import METRICS, figures_of, windows_of
 from domain.insights.figures import NOT_APPLICABLE, Figure, Metric, Window
 from domain.insights.months import MONTH_MIN, first_day, month_of
 from projections import own_transfers
-from projections.accounts import Account, cash_accounts, key_of
-from projections.books import books_of, default_since, reference_day
+from projections.accounts import ACCOUNTS, Account, cash_accounts, key_of
+from projections.books import booked_count, books_of, default_since, reference_day
 from projections.cashflow import MONTHS
 from projections.envelope import DEFAULT, Frame, Question, Stored, Teller, frame_of, stored_of
 from projections.ports import Rows, Table
+from projections.quality import LAST_DAY
 from projections.shown import STRAY_DAYS
 from projections.stalled import POISON
 
@@ -35,6 +36,10 @@ COMPUTATION_FAILED = "computation_failed"
 #: The row of what all figures of a consumer have in common, and that of what they were made of.
 COMMON = ""
 BOOKS = "-"
+
+#: Of more rows no figures are kept: one new row must not cost what a hundred thousand do. A person has some 3,000 in the
+#: months of the books.
+KEPT_ROWS_MAX = 5_000
 
 _pack = msgspec.msgpack.Encoder().encode
 
@@ -149,15 +154,17 @@ def project(recorded: Recorded, rows: Rows) -> None:
 
 
 def finish(rows: Rows, tenant: str, consumer: str) -> None:
-    """Write down what is answered about a consumer, as far as there is something to count.
+    """Write down what is answered about a consumer, as far as there is something to count, and not too much.
 
     Where the books say what they said, only what tells how fresh they are is made anew.
     """
     booked = [account for account in cash_accounts(rows, tenant, consumer) if _has_rows(rows, account)]
-    view = look(rows, tenant, consumer) if booked else None
+    view = None
     # What there is nothing to say of is quickly said when it is asked for.
-    if view is None or all(account.closed in NOT_COUNTED for account in booked):
-        own_transfers.keep(rows, tenant, consumer, None if view is None else view.analysis)
+    if any(account.closed not in NOT_COUNTED for account in booked) and not is_long(rows, tenant, consumer):
+        view = look(rows, tenant, consumer)
+    if view is None:
+        own_transfers.keep(rows, tenant, consumer, _of_transfers(rows, tenant, consumer) if booked else None)
         rows.delete(FIGURES, tenant, consumer)
         return
     said = Kept(tenant, consumer, BOOKS, _digest(view.analysis.books))
@@ -173,6 +180,25 @@ def finish(rows: Rows, tenant: str, consumer: str) -> None:
     for row in wanted:
         if rows.get(FIGURES, *row[: FIGURES.key]) != row:
             rows.put(FIGURES, row)
+
+
+def is_long(rows: Rows, tenant: str, consumer: str, question: Question = DEFAULT) -> bool:
+    """Whether a question takes so many rows that it is answered aside: see `KEPT_ROWS_MAX`."""
+    as_of = reference_day(rows, tenant, consumer) if question.as_of is None else question.as_of
+    if as_of is None:
+        return False
+    return booked_count(rows, tenant, consumer, begins_on(question, as_of)) > KEPT_ROWS_MAX
+
+
+def _of_transfers(rows: Rows, tenant: str, consumer: str) -> Analysis | None:
+    """What own transfers are found in. Those of one account alone are none: its rows are not read for that."""
+    as_of = reference_day(rows, tenant, consumer)
+    with_rows = [account for account in rows.scan(ACCOUNTS, tenant, consumer) if _has_rows(rows, account)]
+    if as_of is None or len(with_rows) > 1:
+        view = look(rows, tenant, consumer)
+        return None if view is None else view.analysis
+    books = books_of(rows, tenant, consumer, as_of=as_of, since=LAST_DAY)
+    return None if books is None else Analysis(msgspec.structs.replace(books, since=default_since(as_of)))
 
 
 def _digest(books: Books) -> bytes:

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import msgspec
 
@@ -16,9 +16,11 @@ from application.webhooks import Webhooks
 from projections.health import ConnectionCounts
 from projections.ports import Rows
 
+T = TypeVar("T")
+
 
 class Queries(Protocol):
-    """The questions that the doors ask of the read models. Answered at once, in the event loop."""
+    """The questions that the doors ask of the read models. Answered at once, in the event loop, but for `aside`."""
 
     def position(self) -> int:
         """The position of the log that the rows hold."""
@@ -68,14 +70,16 @@ class Queries(Protocol):
 
     def cashflow(self, tenant: str, consumer_id: str) -> bytes | None: ...
 
-    def credit_insights(self, tenant: str, consumer_id: str) -> bytes | None: ...
-
     def balances(self, tenant: str, consumer_id: str) -> Sequence[tuple[str, bool, bytes]]:
         """By account id: the account, whether its balance or available is known, and its encoded report."""
         ...
 
     def moment(self) -> AbstractContextManager[Rows]:
         """The rows as they are at one moment, for an answer that is made of several tables. Nothing is written."""
+        ...
+
+    async def aside(self, look: Callable[[Rows], T]) -> T:
+        """What takes long to look at, so that others are answered meanwhile. Whatever `look` raises is raised."""
         ...
 
     def connection_counts(self, now: datetime) -> ConnectionCounts:

@@ -9,10 +9,10 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from adapters.read_models import pointer
 from adapters.read_models.schema import CHECKPOINT, START, create_index, create_table, fingerprint
@@ -23,7 +23,7 @@ from domain.data_connection import CONNECTED
 from domain.health import CONSENT_NEAR
 from domain.insights.months import first_day, last_day, month_of
 from domain.pending import Pendings
-from projections import credit_insights, health, transactions, uploads
+from projections import health, transactions, uploads
 from projections.accounts import Account, key_of
 from projections.bodies import expand
 from projections.directory import Consumer, DataConnection, DataSync, Provider
@@ -35,9 +35,13 @@ from projections.shown import ALL_TYPES
 from projections.stalled import Stalled
 from projections.times import MICROSECOND, micros
 
+T = TypeVar("T")
+
 #: How often a wait looks by itself: before it is ever notified, and once it is.
 POLL_SECONDS = 0.002
 POLL_SECONDS_NOTIFIED = 0.05
+#: How many long looks there are at once: each holds the rows that it looks at.
+ASIDE_MAX = 2
 #: Tables that name the consumer first: one without a row in any of them is gone.
 _OF_CONSUMER: tuple[Table, ...] = tuple(
     table for table in ALL_TABLES if table.row._fields[:2] in (("tenant", "consumer"), ("tenant", "id"))
@@ -57,6 +61,7 @@ class SqliteReadModels:
         self._sleep = sleep
         self._moved = asyncio.Event()
         self._notified = False
+        self._aside = asyncio.Semaphore(ASIDE_MAX)
 
     # How far
 
@@ -211,14 +216,6 @@ class SqliteReadModels:
         """`answers.Cashflow` in JSON; None without the consumer."""
         return self._body("SELECT body FROM cashflows WHERE tenant = ? AND consumer = ?", tenant, consumer)
 
-    def credit_insights(self, tenant: str, consumer: str) -> bytes | None:
-        """`answers.CreditInsights` in JSON; None without the consumer.
-
-        Made of the rows that it lists: it takes as long as they are many.
-        """
-        with self._moment() as connection:
-            return credit_insights.document(SqliteRows(connection), tenant, consumer)
-
     def balances(self, tenant: str, consumer: str) -> list[tuple[str, bool, bytes]]:
         """Of each account its id, whether balance or available is known, and `answers.Balances` in JSON."""
         found = self._live().execute(
@@ -234,6 +231,16 @@ class SqliteReadModels:
         """The rows as they are at one moment, for an answer that is made of several tables."""
         with self._moment() as connection:
             yield SqliteRows(connection)
+
+    async def aside(self, look: Callable[[Rows], T]) -> T:
+        """What is looked at for long, at one moment: others are answered meanwhile, since it has a connection and a
+        thread of its own. Whatever `look` raises is raised."""
+        async with self._aside:
+            return await asyncio.to_thread(self._look_aside, look)
+
+    def _look_aside(self, look: Callable[[Rows], T]) -> T:
+        with closing(SqliteReadModels(self._directory)) as models, models.moment() as rows:
+            return look(rows)
 
     def connection_counts(self, now: datetime) -> ConnectionCounts:
         """How many connections there are, of all tenants, and how they are. None of it goes through all of them."""

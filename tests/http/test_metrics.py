@@ -20,10 +20,10 @@ from domain.consumer_account import (
 from domain.insights import catalogue
 from domain.insights.catalogue import METRICS
 from domain.transactions import batch_of
-from projections import models
+from projections import insights, models
 from tests.http.conftest import NOBODY, Caller, connected
 from tests.http.test_native import FIRST, SECOND, TODAY, Someone, row, tell
-from tests.http.world import NOON, World
+from tests.http.world import NOON, MemoryReadModels, World
 
 METRIC = "/v1/consumers/{consumer_id}/metrics"
 OWN_PARAMETERS = {"ids", "as_of", "window", "from", "to", "accounts", "date_basis", "include_pending"}
@@ -120,6 +120,35 @@ async def test_without_anything_it_is_what_is_kept_and_what_would_be_made(ask: A
     _, made = await ask(as_of="2026-03-02")
     assert made == kept
     assert (await ask(date_basis="booking", include_pending="false"))[1] == kept
+
+
+async def test_what_takes_long_is_answered_aside_and_is_the_same(
+    ask: Asking, call: Caller, someone: Someone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def answers() -> list[Any]:
+        insights_of = f"/api/v6/users/{someone.user}/banking-credit-insights"
+        told = [
+            await ask(),
+            await ask(window="90d"),
+            await ask("metrics", "C1", "evidence"),
+            await ask("transfers"),
+            await call("GET", insights_of),
+        ]
+        return [answer[:2] for answer in told]
+
+    asides = []
+    aside = MemoryReadModels.aside
+
+    async def counted(models: MemoryReadModels, look: Any) -> Any:
+        asides.append(look)
+        return await aside(models, look)
+
+    monkeypatch.setattr(MemoryReadModels, "aside", counted)
+    at_once = await answers()
+    assert not asides and {status for status, _ in at_once} == {200}
+    monkeypatch.setattr(insights, "KEPT_ROWS_MAX", 0)
+    assert await answers() == at_once
+    assert len(asides) == len(at_once)
 
 
 async def test_metrics_are_chosen_by_id_and_family(ask: Asking) -> None:

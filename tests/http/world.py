@@ -229,15 +229,15 @@ class MemoryReadModels:
     def cashflow(self, tenant: str, consumer: str) -> bytes | None:
         return None
 
-    def credit_insights(self, tenant: str, consumer: str) -> bytes | None:
-        return None
-
     def balances(self, tenant: str, consumer: str) -> Any:
         return sorted(row[:3] for row in self.accounts.get((tenant, consumer), []))
 
     @contextmanager
     def moment(self) -> Iterator[Rows]:
         yield self.rows
+
+    async def aside(self, look: Callable[[Rows], Any]) -> Any:
+        return look(self.rows)
 
     def connection_counts(self, now: datetime) -> ConnectionCounts:
         return counted(self.rows, now)

@@ -19,12 +19,14 @@ from domain.insights.figures import INSUFFICIENT_HISTORY, NOT_APPLICABLE, OK, Fi
 from domain.insights.months import window_of
 from domain.transactions import day_of
 from projections import insights, models
+from projections.cashflow import CASHFLOWS
 from projections.catch_up import catch_up
 from projections.digest import first_difference
 from projections.envelope import DEFAULT, Question
 from projections.evidence import evidence_of, own_transfers
 from projections.insights import FIGURES, document, look
 from projections.models import fold
+from projections.own_transfers import TRANSFERRED
 from projections.ports import Rows
 from projections.shown import TRANSACTIONS
 from tests.projections.examples import (
@@ -135,6 +137,45 @@ def test_whatever_happened_what_is_kept_is_what_would_be_made_now(told: Any) -> 
         insights.finish(rows, TENANT, consumer)
         assert kept == list(rows.scan(FIGURES, TENANT, consumer))
         assert {row.metric for row in kept} in (set(), {"", insights.BOOKS, *METRICS})
+
+
+def test_of_very_many_rows_nothing_is_kept_and_the_same_is_answered(
+    kept: Rows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answer = document(kept, TENANT, ADA, METRICS.values())
+    monkeypatch.setattr(insights, "KEPT_ROWS_MAX", 89)
+    assert list(rows_of(a_history()).scan(FIGURES)) == list(kept.scan(FIGURES))
+    monkeypatch.setattr(insights, "KEPT_ROWS_MAX", 88)
+    rows = rows_of(a_history())
+    assert insights.is_long(rows, TENANT, ADA) and not list(rows.scan(FIGURES))
+    assert document(rows, TENANT, ADA, METRICS.values()) == answer
+    # What was kept while they were fewer is kept no more.
+    before = rows_of(a_history())
+    before.put_many(FIGURES, list(kept.scan(FIGURES)))
+    insights.finish(before, TENANT, ADA)
+    assert not list(before.scan(FIGURES))
+
+
+@settings(max_examples=25)
+@given(histories(steps=30) | families(steps=30))
+def test_own_transfers_are_the_same_of_however_many_rows(told: Any) -> None:
+    history, _ = told
+    rows = rows_of(history)
+    found = list(rows.scan(TRANSFERRED))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(insights, "KEPT_ROWS_MAX", 0)
+        again = rows_of(history)
+    assert list(again.scan(TRANSFERRED)) == found
+    assert list(again.scan(CASHFLOWS)) == list(rows.scan(CASHFLOWS))
+
+
+def test_one_new_row_touches_none_of_very_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(insights, "KEPT_ROWS_MAX", 88)
+    rows = CountingRows()
+    fold(a_history().recorded, rows)
+    rows.touched.clear()
+    insights.finish(rows, TENANT, ADA)
+    assert rows.touched["transactions"] == 0
 
 
 def test_without_rows_nothing_is_kept_and_all_is_answered() -> None:

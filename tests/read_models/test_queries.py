@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -25,10 +26,12 @@ from projections import answers, transactions
 from projections.accounts import ACCOUNTS
 from projections.catch_up import catch_up
 from projections.credit_insights import document
+from projections.directory import CONSUMERS
 from projections.kinds import type_of
 from projections.linking import SOURCES
 from projections.models import fold
 from projections.pending import BOOKINGS
+from projections.ports import Rows
 from projections.sources import sources_of
 from tests.projections.examples import (
     ADA,
@@ -236,10 +239,9 @@ def test_the_newest_sync_stands_first_and_its_types_in_their_order(live: Live) -
 
 
 def test_banking_documents_are_there_once_the_consumer_is(live: Live) -> None:
-    assert live.ask.cashflow(TENANT, ADA) is None and live.ask.credit_insights(TENANT, ADA) is None
+    assert live.ask.cashflow(TENANT, ADA) is None
     live.tell(of_consumer(), registered())
     assert b'"months":[]' in live.ask.cashflow(TENANT, ADA)
-    assert b'"cash_flows":[]' in live.ask.credit_insights(TENANT, ADA)
     assert live.ask.banking_accounts(TENANT, ADA, 1, 20) == (0, []) and live.ask.balances(TENANT, ADA) == []
     live.tell(of_account(SAVINGS), discovered("SAVINGS"), reading(5)).tell(of_account(), discovered())
     reports = live.ask.balances(TENANT, ADA)
@@ -258,8 +260,37 @@ def test_credit_insights_are_made_of_sqlite_as_of_memory(
     catch_up(ListSource(live.history.recorded), live.generation, facts_max=7)
     fold(live.history.recorded, rows)
     for consumer_id in (ADA, BOB):
-        assert live.ask.credit_insights(TENANT, consumer_id) == document(rows, TENANT, consumer_id)
+        with live.ask.moment() as held:
+            assert document(held, TENANT, consumer_id) == document(rows, TENANT, consumer_id)
     live.close()
+
+
+async def test_what_takes_long_is_looked_at_aside_while_others_are_answered(live: Live) -> None:
+    live.tell(of_consumer(), registered())
+    asked, answered = threading.Event(), threading.Event()
+
+    def look(rows: Rows) -> str | None:
+        asked.set()
+        # Only the loop can let it go on.
+        assert answered.wait(5)
+        held = rows.get(CONSUMERS, TENANT, ADA)
+        return None if held is None else held.id
+
+    looking = asyncio.create_task(live.ask.aside(look))
+    while not asked.is_set():
+        await asyncio.sleep(0.001)
+    assert live.ask.consumer(TENANT, ADA) is not None
+    answered.set()
+    assert await looking == ADA
+
+
+async def test_what_a_look_aside_raises_is_raised(live: Live) -> None:
+    def look(rows: Rows) -> None:
+        raise LookupError
+
+    for _ in range(5):
+        with pytest.raises(LookupError):
+            await live.ask.aside(look)
 
 
 # What the use cases ask

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import date
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, create_model
@@ -37,7 +37,12 @@ from projections.evidence import (
 from projections.insights import View
 from projections.ports import Rows
 
+T = TypeVar("T")
+
 TAG = "Metrics"
+
+Key = tuple[str, str]
+"""Tenant and consumer."""
 
 #: The most windows of one question.
 WINDOWS_MAX = 8
@@ -199,9 +204,9 @@ def described(metric: Metric) -> MetricDescription:
 
 async def read_figures(asked: Asked) -> Answer:
     metrics, question = _metrics(asked.query.ids), _question(asked.query)
-    with of_consumer(asked) as (rows, key):
-        _check(rows, key, question)
-        body = insights.document(rows, *key, metrics.values(), question)
+    body = await _told(
+        asked, question, lambda rows, key: insights.document(rows, *key, metrics.values(), question)
+    )
     if body is None:
         raise not_found()
     return Answer(body=body)
@@ -212,20 +217,36 @@ async def read_evidence(asked: Asked) -> Answer:
     if metric is None:
         raise not_found()
     question = _question(asked.query)
-    with of_consumer(asked) as (rows, key):
-        view = _view(rows, key, question)
-        return ok(evidence.evidence_of(metric, view, not_counted=asked.query.not_counted))
+    not_counted = asked.query.not_counted
+    return ok(
+        await _told(
+            asked,
+            question,
+            lambda rows, key: evidence.evidence_of(
+                metric, _view(rows, key, question), not_counted=not_counted
+            ),
+        )
+    )
 
 
 async def list_transfers(asked: Asked) -> Answer:
     as_of = asked.query.as_of
     question = Question(as_of=None if as_of is None else day_of(as_of))
+    return ok(
+        await _told(asked, question, lambda rows, key: evidence.own_transfers(_view(rows, key, question)))
+    )
+
+
+async def _told(asked: Asked, question: Question, tell: Callable[[Rows, Key], T]) -> T:
+    """What is told of a consumer: at once, or aside where that takes long."""
     with of_consumer(asked) as (rows, key):
-        return ok(evidence.own_transfers(_view(rows, key, question)))
+        _check(rows, key, question)
+        if not insights.is_long(rows, *key, question):
+            return tell(rows, key)
+    return await asked.http.read_models.aside(lambda rows: tell(rows, key))
 
 
-def _view(rows: Rows, key: tuple[str, str], question: Question) -> View:
-    _check(rows, key, question)
+def _view(rows: Rows, key: Key, question: Question) -> View:
     view = insights.look(rows, *key, question)
     if view is None:
         raise not_found()

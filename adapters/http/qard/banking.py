@@ -9,7 +9,7 @@ from adapters.http.qard.pages import Page, encoded_page
 from adapters.http.qard.users import existing_user
 from adapters.http.routing import Answer, Asked, Route
 from domain.transactions import day_of
-from projections import answers, cashflow, credit_insights
+from projections import answers, cashflow, credit_insights, insights
 from projections.answers import encode
 
 TAG = "Banking"
@@ -59,7 +59,12 @@ async def read_cashflow(asked: Asked) -> Answer:
 
 
 async def read_credit_insights(asked: Asked) -> Answer:
-    found = asked.http.read_models.credit_insights(asked.tenant, existing_user(asked).id)
+    key, models = (asked.tenant, existing_user(asked).id), asked.http.read_models
+    with models.moment() as rows:
+        is_long = insights.is_long(rows, *key)
+        found = None if is_long else credit_insights.document(rows, *key)
+    if is_long:
+        found = await models.aside(lambda rows: credit_insights.document(rows, *key))
     return Answer(body=found or credit_insights.nothing())
 
 
