@@ -144,7 +144,9 @@ async def open_link(
         )
         return Plan(loaded, ((loaded, facts),))
 
-    await execute(services, internal_context(services, tenant, "browser"), decide)
+    outcome = await execute(services, internal_context(services, tenant, "browser"), decide)
+    # Whoever looks while the person is at the bank sees that they are.
+    await services.read_models.reach(outcome.position, VISIBLE_TIMEOUT)
     return address
 
 
